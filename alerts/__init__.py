@@ -1,0 +1,1 @@
+"""The wire contract, and the central side that turns alerts into city incidents."""

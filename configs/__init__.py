@@ -1,0 +1,1 @@
+"""Package data: demo and example sites, catalogue, calendars, recipes."""

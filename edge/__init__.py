@@ -1,0 +1,1 @@
+"""On the box: tracking, rules, lifecycle, evidence, outbox, publisher, health, supervisor."""

@@ -1,0 +1,1 @@
+"""Boxes out: detections, decoders, runtimes, manifests and the registry."""

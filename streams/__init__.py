@@ -1,0 +1,1 @@
+"""Pictures in: sources, decode policy, packet ring, clips, time stamps, test cameras."""
