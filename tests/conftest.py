@@ -1,0 +1,81 @@
+"""Fixtures that every test may use; see components.py for the real components behind them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import components
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves one of its own threads alive."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        # pools of libraries (asyncio's default executor, AnyIO's workers) belong to their libraries
+        left = [
+            thread
+            for thread in threading.enumerate()
+            if thread not in before
+            and thread.is_alive()
+            and not thread.name.startswith(
+                ("asyncio_", "AnyIO worker thread", "ThreadPoolExecutor", "pytest_timeout")
+            )
+        ]
+        if not left:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"threads left alive: {[thread.name for thread in left]}")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data; skips where it is absent (it is never part of the project)."""
+    folder = components.SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("real data (../shared/data) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """Folder of third-party weights; skips where it is absent."""
+    folder = components.SHARED / "weights"
+    if not folder.is_dir():
+        pytest.skip("third-party weights (../shared/weights) are not beside this checkout")
+    return folder
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> Iterator[components.Mosquitto]:
+    """A plain anonymous Mosquitto of this test's own."""
+    broker = components.Mosquitto(tmp_path / "mosquitto")
+    with components.started(broker):
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[components.Postgres]:
+    """One PostgreSQL cluster for the whole run."""
+    cluster = components.Postgres(tmp_path_factory.mktemp("pg") / "cluster")
+    with components.started(cluster):
+        yield cluster
+
+
+@pytest.fixture
+def postgres_url(postgres: components.Postgres, request: pytest.FixtureRequest) -> str:
+    """SQLAlchemy URL of an empty database of this test's own."""
+    name = "t_" + "".join(c if c.isalnum() else "_" for c in request.node.name.lower())[:40]
+    return postgres.new_database(name)
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """Path of Debian's Chromium."""
+    return components.chromium()

@@ -1,0 +1,5 @@
+"""``python -m towerwatch`` is the same as ``towerwatch``."""
+
+from towerwatch.cli import main
+
+main()
