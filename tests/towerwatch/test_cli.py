@@ -35,11 +35,8 @@ def room(monkeypatch: pytest.MonkeyPatch):
 
 def test_help_names_every_room_and_imports_none() -> None:
     code = (
-        "import sys; from towerwatch.cli import main
-"
-        "try: main()
-except SystemExit: pass
-"
+        "import sys; from towerwatch.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
         "print([m for m in ('edge', 'alerts', 'models', 'streams', 'cv2', 'av') if m in sys.modules])"
     )
     done = subprocess.run(
