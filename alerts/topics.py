@@ -33,7 +33,7 @@ def parse_topic(topic: str) -> Address:
         msg = f"not a topic of the contract: {topic!r}"
         raise ValueError(msg)
     site, edge, channel = parts[2:]
-    if not (_ID.match(site) and _ID.match(edge)):
+    if not (_ID.fullmatch(site) and _ID.fullmatch(edge)):
         msg = f"site or edge id in topic has characters outside {ID_PATTERN}: {topic!r}"
         raise ValueError(msg)
     return Address(site, edge, channel)  # type: ignore[arg-type]  # checked against Channel above
