@@ -82,6 +82,8 @@ class Finding:
         boxes: what to show, in [0, 1] of the frame, most important first.
         zone: id of the zone, None where the rule needs none.
         measures: numbers the rule measured, unit in the name (``dwell_s``, ``occupancy_frac``).
+        label: what the boxes show, in one word; None stands for the kind.
+        reason: a word for camera_blind and the like, None otherwise.
 
     A finding that is absent at the next observation is not yet over: the lifecycle decides, by the
     rule's ``hold_s``. A rule that knows the episode has ended reports ``over=True`` once.
@@ -97,6 +99,8 @@ class Finding:
     zone: str | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     over: bool = False
+    label: str | None = None
+    reason: str | None = None
 
 
 class Rule(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from towerwatch.errors import ConfigError, Problem
 
@@ -38,6 +38,18 @@ def load_yaml(path: Path, model: type[Model], context: dict[str, Any] | None = N
         return model.model_validate(document, context={"base_dir": path.parent, **(context or {})})
     except ValidationError as error:
         raise ConfigError([_problem(path, lines, model, item) for item in error.errors()]) from None
+
+
+def problems_at(*problems: tuple[Location, str]) -> ValidationError:
+    """Make the error for a validator that knows which keys below it are wrong, and why.
+
+    Raise it from a ``model_validator``: each location is relative to the model that is validated.
+    """
+    details = [
+        InitErrorDetails(type=PydanticCustomError("keyed", "{text}", {"text": text}), loc=at, input=None)
+        for at, text in problems
+    ]
+    return ValidationError.from_exception_data("configuration", details)
 
 
 def _parse(path: Path) -> tuple[Any, dict[Location, int]]:
@@ -99,13 +111,14 @@ def _problem(path: Path, lines: dict[Location, int], model: type[BaseModel], ite
         line_at = line_at[:-1]
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = "unknown key" + _nearest(str(item["loc"][-1]), _fields_at(model, item["loc"][:-1]))
+        message = "unknown key" + nearest(str(item["loc"][-1]), _fields_at(model, item["loc"][:-1]))
     elif item["type"] == "missing":
         message = "is missing"
     return Problem(str(path), lines.get(line_at), dotted(real), message)
 
 
-def _nearest(key: str, valid: list[str]) -> str:
+def nearest(key: str, valid: list[str]) -> str:
+    """Return ``; did you mean 'x'?``, or the list of what is valid, to end a message with."""
     match = difflib.get_close_matches(key, valid, n=1, cutoff=0.5)
     if match:
         return f"; did you mean {match[0]!r}?"

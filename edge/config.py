@@ -1,0 +1,521 @@
+"""What an edge box is told: site, cameras, views, zones and rules, parsed once into frozen types.
+
+:func:`load_config` is the only way in. Whatever is wrong comes back as one
+:class:`~towerwatch.errors.ConfigError` with file, line, key and what would be right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, model_validator
+
+from alerts.topics import ID_PATTERN
+from edge.schedule import Schedule
+from edge.shapes import Mask, Zone
+from towerwatch.secrets import Secret
+from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, problems_at
+
+Id = Annotated[str, Field(pattern=ID_PATTERN)]
+Text = Annotated[str, Field(min_length=1, max_length=128)]
+Number = Annotated[float, Strict()]
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Fraction = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
+URL_SCHEMES = ("rtsp", "rtsps")
+VEHICLE_LABELS = ("car", "truck", "bus", "van", "vehicle")
+SHIPPED_MODELS = Path(__file__).resolve().parents[1] / "models" / "weights"
+
+
+def _base(info: ValidationInfo) -> Path:
+    return Path((info.context or {}).get("base_dir", "."))
+
+
+def _in_folder(value: Any, info: ValidationInfo) -> Any:
+    """Make a path relative to the configuration's folder absolute."""
+    if not isinstance(value, str):
+        return value
+    if not value.strip():
+        msg = "is empty; write a path, absolute or relative to this file"
+        raise ValueError(msg)
+    return (_base(info) / Path(value).expanduser()).resolve()
+
+
+def _is_file(path: Path) -> Path:
+    if not path.is_file():
+        msg = f"no file {path}; the path is relative to this file"
+        raise ValueError(msg)
+    return path
+
+
+def _is_folder(path: Path) -> Path:
+    if not path.is_dir():
+        msg = f"no folder {path}; the path is relative to this file"
+        raise ValueError(msg)
+    return path
+
+
+def _secret_in_folder(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str) and value.startswith("file:") and value != "file:":
+        return f"file:{_in_folder(value.removeprefix('file:'), info)}"
+    return value
+
+
+FolderPath = Annotated[Path, BeforeValidator(_in_folder)]
+ExistingFile = Annotated[Path, BeforeValidator(_in_folder), AfterValidator(_is_file)]
+ExistingFolder = Annotated[Path, BeforeValidator(_in_folder), AfterValidator(_is_folder)]
+SecretRef = Annotated[Secret, BeforeValidator(_secret_in_folder)]
+
+
+class TlsConfig(StrictModel):
+    """Certificates towards the broker; certificate and key come together."""
+
+    ca: ExistingFile
+    certificate: ExistingFile | None = None
+    key: ExistingFile | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsConfig:
+        if (self.certificate is None) != (self.key is None):
+            missing = "key" if self.key is None else "certificate"
+            raise problems_at(((missing,), "is missing; certificate and key come together"))
+        return self
+
+
+class BrokerConfig(StrictModel):
+    """The MQTT 5 broker."""
+
+    host: Text
+    port: Annotated[int, Strict(), Field(ge=1, le=65535)] = 1883
+    username: Text | None = None
+    password: SecretRef | None = None
+    tls: TlsConfig | None = None
+
+    @model_validator(mode="after")
+    def _password_has_user(self) -> BrokerConfig:
+        if self.password is not None and self.username is None:
+            raise problems_at((("username",), "is missing; a password needs a user name"))
+        return self
+
+
+def _http_url(value: str) -> str:
+    parts = _split(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        msg = f"expected http://host:port or https://host:port, got {_without_secret(value)!r}"
+        raise ValueError(msg)
+    if parts.password is not None or parts.username is not None:
+        msg = "take user and password out of the address; write token: env:NAME or file:/path"
+        raise ValueError(msg)
+    return value.rstrip("/")
+
+
+def _split(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        msg = f"is no address: {error}"
+        raise ValueError(msg) from None
+    return parts
+
+
+def _without_secret(url: str) -> str:
+    head, separator, tail = url.partition("://")
+    return f"{head}{separator}{tail.rpartition('@')[2]}"
+
+
+class CentralConfig(StrictModel):
+    """Where evidence goes."""
+
+    url: Annotated[str, AfterValidator(_http_url)]
+    token: SecretRef
+
+
+class LimitsConfig(StrictModel):
+    """Bounds on what the box keeps, in MiB."""
+
+    outbox_mib: Annotated[int, Strict(), Field(ge=1, le=65536)] = 64
+    evidence_mib: Annotated[int, Strict(), Field(ge=16, le=1048576)] = 2048
+    ring_mib: Annotated[int, Strict(), Field(ge=1, le=1024)] = 16
+
+
+class EvidenceConfig(StrictModel):
+    """What is kept of an alert besides its numbers."""
+
+    clip_before_s: Annotated[float, Strict(), Field(ge=1, le=60)] = 10.0
+    clip_after_s: Annotated[float, Strict(), Field(ge=0, le=60)] = 5.0
+    jpeg_quality: Annotated[int, Strict(), Field(ge=50, le=100)] = 90
+    close_up_margin_frac: Annotated[float, Strict(), Field(ge=0, le=2)] = 0.5
+
+
+class ModelConfig(StrictModel):
+    """How to run one detector; ``model`` is a name, ``name@version``, or a path to a model."""
+
+    model: Text | None = None
+    runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    precision: Literal["f32", "bf16", "f16", "int8"] | None = None
+    threads: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
+    confidence: Fraction | None = None
+
+
+class RuleConfig(StrictModel):
+    """What every rule has.
+
+    Attributes:
+        hold_s: seconds of observed time without a finding after which the episode is closed;
+            None leaves it to the rule.
+        update_s: at most one update of an open alert in this time.
+
+    """
+
+    model: Text
+    labels: tuple[Text, ...] = Field(min_length=1)
+    min_confidence: Fraction | None = None
+    schedule: Schedule | None = None
+    hold_s: Annotated[float, Strict(), Field(ge=1, le=86400)] | None = None
+    update_s: Annotated[float, Strict(), Field(ge=1, le=86400)] = 60.0
+
+
+class SmokeRuleConfig(RuleConfig):
+    """Smoke by votes over time. Without a zone the whole view counts.
+
+    Attributes:
+        min_confidence: mean confidence that a vote must reach.
+        window: votes that are counted.
+        min_share_frac: share of them that must see smoke at the same place.
+        max_width_frac: wider boxes are dropped (haze, cloud, a dirty lens).
+        tiles: also look through native-resolution tiles, for far and small plumes.
+
+    """
+
+    kind: Literal["smoke"]
+    zone: Id | None = None
+    model: Text = "smoke"
+    labels: tuple[Text, ...] = Field(("smoke",), min_length=1)
+    min_confidence: Fraction = 0.3
+    window: Annotated[int, Strict(), Field(ge=3, le=60)] = 8
+    min_share_frac: Fraction = 0.5
+    max_width_frac: Fraction = 0.4
+    tiles: Flag = False
+
+
+class ParkingRuleConfig(RuleConfig):
+    """A vehicle that stands in a zone where it must not.
+
+    Attributes:
+        stop_time_s: standing this long makes a candidate (Hikvision: 10 to 120 s).
+        legal_time_s: standing this long makes an alert (Hikvision: 4 to 60 min).
+        grace_s: unseen this long, a spot is still taken (a lorry in front, missed detections).
+        min_inside_frac: share of the vehicle's foot that must lie in the zone.
+
+    """
+
+    kind: Literal["illegal_parking"]
+    zone: Id
+    model: Text = "vehicle"
+    labels: tuple[Text, ...] = Field(VEHICLE_LABELS, min_length=1)
+    stop_time_s: Annotated[float, Strict(), Field(ge=1, le=3600)] = 15.0
+    legal_time_s: Annotated[float, Strict(), Field(ge=1, le=86400)] = 300.0
+    grace_s: Annotated[float, Strict(), Field(ge=5, le=3600)] = 60.0
+    min_inside_frac: Fraction = 0.5
+
+    @model_validator(mode="after")
+    def _order(self) -> ParkingRuleConfig:
+        if self.legal_time_s < self.stop_time_s:
+            text = f"must be at least stop_time_s ({self.stop_time_s:g} s), got {self.legal_time_s:g}"
+            raise problems_at((("legal_time_s",), text))
+        return self
+
+
+class BlockedRoadRuleConfig(RuleConfig):
+    """A road that no longer discharges.
+
+    Attributes:
+        stop_time_s: a vehicle that stands this long counts as stopped.
+        duration_s: no discharge for this long is a blocked road; keep it above the signal cycle.
+        min_vehicles: fewer stopped vehicles are no queue.
+        min_length_bl: shortest queue, in body lengths.
+
+    """
+
+    kind: Literal["blocked_road"]
+    zone: Id
+    model: Text = "vehicle"
+    labels: tuple[Text, ...] = Field(VEHICLE_LABELS, min_length=1)
+    stop_time_s: Annotated[float, Strict(), Field(ge=1, le=600)] = 10.0
+    duration_s: Annotated[float, Strict(), Field(ge=10, le=3600)] = 120.0
+    min_vehicles: Annotated[int, Strict(), Field(ge=2, le=100)] = 3
+    min_length_bl: Annotated[float, Strict(), Field(ge=1, le=100)] = 3.0
+
+    @model_validator(mode="after")
+    def _order(self) -> BlockedRoadRuleConfig:
+        if self.duration_s < self.stop_time_s:
+            text = f"must be at least stop_time_s ({self.stop_time_s:g} s), got {self.duration_s:g}"
+            raise problems_at((("duration_s",), text))
+        return self
+
+
+class StoppedVehicleRuleConfig(RuleConfig):
+    """A vehicle that stands on a road whose traffic moves (Hikvision: 10 to 120 s)."""
+
+    kind: Literal["stopped_vehicle"]
+    zone: Id
+    model: Text = "vehicle"
+    labels: tuple[Text, ...] = Field(VEHICLE_LABELS, min_length=1)
+    stop_time_s: Annotated[float, Strict(), Field(ge=1, le=600)] = 30.0
+
+
+AnyRuleConfig = Annotated[
+    SmokeRuleConfig | ParkingRuleConfig | BlockedRoadRuleConfig | StoppedVehicleRuleConfig,
+    Field(discriminator="kind"),
+]
+
+
+class ViewConfig(StrictModel):
+    """A camera at one PTZ preset: its zones, masks and rules."""
+
+    preset: Id = "fixed"
+    zones: tuple[Zone, ...] = ()
+    masks: tuple[Mask, ...] = ()
+    rules: tuple[AnyRuleConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ViewConfig:
+        problems = _repeated("zones", [zone.id for zone in self.zones])
+        known = [zone.id for zone in self.zones]
+        seen: set[tuple[str, str | None]] = set()
+        for index, rule in enumerate(self.rules):
+            if rule.zone is not None and rule.zone not in known:
+                at: Location = ("rules", index, "zone")
+                problems.append((at, f"no zone {rule.zone!r} in this view{nearest(rule.zone, known)}"))
+            if (rule.kind, rule.zone) in seen:
+                where = f"zone {rule.zone!r}" if rule.zone else "the whole view"
+                problems.append((("rules", index), f"a second {rule.kind} rule for {where}; keep one"))
+            seen.add((rule.kind, rule.zone))
+        if problems:
+            raise problems_at(*problems)
+        return self
+
+    def zone(self, zone_id: str) -> Zone:
+        """Return the zone of this id; KeyError if the view has none."""
+        for zone in self.zones:
+            if zone.id == zone_id:
+                return zone
+        raise KeyError(zone_id)
+
+
+class DecodeConfig(StrictModel):
+    """Which pictures are decoded; ``every`` belongs to mode ``every``."""
+
+    mode: Literal["keyframes", "full", "every"] = "keyframes"
+    every: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
+
+
+def _decode(value: Any) -> Any:
+    if value in ("keyframes", "full"):
+        return DecodeConfig(mode=value)
+    if isinstance(value, dict) and list(value) == ["every"]:
+        return {"mode": "every", **value}
+    if isinstance(value, DecodeConfig):
+        return value
+    msg = f"expected keyframes, full or {{every: n}}, got {value!r}"
+    raise ValueError(msg)
+
+
+def _camera_url(value: str, info: ValidationInfo) -> str:
+    if "://" in value:
+        parts = _split(value)
+        if parts.scheme not in URL_SCHEMES:
+            msg = f"scheme {parts.scheme!r} is no camera; write rtsp://, rtsps:// or the path of a file"
+            raise ValueError(msg)
+        if not parts.hostname:
+            msg = f"names no host; write {parts.scheme}://host:port/path"
+            raise ValueError(msg)
+        if parts.password is not None:
+            msg = "holds a password; write username: NAME and password: env:NAME or file:/path beside it"
+            raise ValueError(msg)
+        if parts.username is not None:
+            msg = "holds a user name; write username: NAME beside it"
+            raise ValueError(msg)
+        return value
+    path: Path = _in_folder(value, info)
+    if not path.exists():
+        msg = f"no file or folder {path}; write rtsp://host/path, or a path relative to this file"
+        raise ValueError(msg)
+    return str(path)
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        msg = f"no time zone {name!r}; write an IANA name such as Asia/Shanghai"
+        raise ValueError(msg) from None
+    return name
+
+
+class CameraConfig(StrictModel):
+    """One camera.
+
+    Attributes:
+        url: ``rtsp://`` or ``rtsps://`` without credentials, or the absolute path of a file or folder.
+        interval_s: seconds between two analysed pictures.
+        timezone: IANA name for schedules; the box's where the file names none.
+
+    """
+
+    id: Id
+    url: Annotated[str, AfterValidator(_camera_url)]
+    username: Text | None = None
+    password: SecretRef | None = None
+    decode: Annotated[DecodeConfig, BeforeValidator(_decode)] = DecodeConfig()
+    interval_s: Annotated[float, Strict(), Field(ge=0.05, le=3600)] = 2.0
+    open_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
+    read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = None
+    views: tuple[ViewConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CameraConfig:
+        problems = _repeated("views", [view.preset for view in self.views], key="preset")
+        if self.password is not None and self.username is None:
+            problems.append((("username",), "is missing; a password needs a user name"))
+        if problems:
+            raise problems_at(*problems)
+        return self
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the source is a camera on the network, not a file or folder."""
+        return self.url.startswith(tuple(f"{scheme}://" for scheme in URL_SCHEMES))
+
+    @property
+    def tz(self) -> ZoneInfo:
+        """The time zone in which schedules are read."""
+        return ZoneInfo(self.timezone or "UTC")
+
+    def view(self, preset: str) -> ViewConfig | None:
+        """Return the view of this preset, None if the camera has none."""
+        return next((view for view in self.views if view.preset == preset), None)
+
+
+def _repeated(field: str, ids: list[str], key: str = "id") -> list[tuple[Location, str]]:
+    problems: list[tuple[Location, str]] = []
+    for index, value in enumerate(ids):
+        if value in ids[:index]:
+            at: Location = (field, index, key)
+            problems.append((at, f"{value!r} is taken by {field}[{ids.index(value)}]; make it unique"))
+    return problems
+
+
+class EdgeConfig(StrictModel):
+    """All that one box is told.
+
+    ``broker`` and ``central`` may be absent for ``edge check`` and ``edge replay``; ``edge run``
+    needs both. ``models`` maps the names that rules use to what is loaded; a name that is not in
+    it is loaded under that name with the defaults.
+    """
+
+    site: Id
+    edge: Id
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    data_dir: FolderPath = Path("data")
+    models_dir: ExistingFolder | None = None
+    broker: BrokerConfig | None = None
+    central: CentralConfig | None = None
+    limits: LimitsConfig = LimitsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
+    workers: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
+    models: dict[Text, ModelConfig] = Field(default_factory=dict)
+    cameras: tuple[CameraConfig, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self, info: ValidationInfo) -> EdgeConfig:
+        problems = _repeated("cameras", [camera.id for camera in self.cameras])
+        if self.data_dir.exists() and not self.data_dir.is_dir():
+            problems.append((("data_dir",), f"{self.data_dir} is a file; name a folder"))
+        problems += _missing_models(self, _base(info))
+        if problems:
+            raise problems_at(*problems)
+        return self
+
+    def camera(self, camera_id: str) -> CameraConfig:
+        """Return the camera of this id; KeyError if there is none."""
+        for camera in self.cameras:
+            if camera.id == camera_id:
+                return camera
+        raise KeyError(camera_id)
+
+    def model_config_of(self, name: str) -> ModelConfig:
+        """Return how to run the detector that rules call ``name``, with ``model`` filled in."""
+        found = self.models.get(name, ModelConfig())
+        return found if found.model is not None else found.model_copy(update={"model": name})
+
+    def model_names(self, camera: CameraConfig | None = None) -> tuple[str, ...]:
+        """Return the names of the detectors that rules of one camera, or of all, use; sorted."""
+        cameras = self.cameras if camera is None else (camera,)
+        return tuple(sorted({rule.model for cam in cameras for view in cam.views for rule in view.rules}))
+
+
+def _missing_models(config: EdgeConfig, base: Path) -> list[tuple[Location, str]]:
+    problems: list[tuple[Location, str]] = []
+    for name, entry in config.models.items():
+        if text := _model_problem(entry.model or name, config.models_dir, base):
+            at: Location = ("models", name, "model") if entry.model is not None else ("models", name)
+            problems.append((at, text))
+    for c, camera in enumerate(config.cameras):
+        for v, view in enumerate(camera.views):
+            for r, rule in enumerate(view.rules):
+                if rule.model in config.models:
+                    continue
+                if text := _model_problem(rule.model, config.models_dir, base, list(config.models)):
+                    problems.append((("cameras", c, "views", v, "rules", r, "model"), text))
+    return problems
+
+
+def _model_problem(
+    name: str, models_dir: Path | None, base: Path, declared: list[str] | None = None
+) -> str | None:
+    if "/" in name or name.endswith((".onnx", ".json")):
+        path = (base / name).resolve()
+        return None if path.exists() else f"no model file {path}; the path is relative to this file"
+    bare, _, version = name.partition("@")
+    known: list[str] = list(declared or ())
+    for folder in (models_dir, SHIPPED_MODELS):
+        if folder is None or not folder.is_dir():
+            continue
+        if (folder / bare / version / "manifest.json").is_file():
+            return None
+        if not version and any((folder / bare).glob("*/manifest.json")):
+            return None
+        known += sorted({found.parents[1].name for found in folder.glob("*/*/manifest.json")})
+    return f"no model {name!r} in models, models_dir or among those shipped{nearest(name, known)}"
+
+
+def load_config(path: Path) -> EdgeConfig:
+    """Read and validate an edge configuration.
+
+    Cameras without a time zone get the box's; paths become absolute.
+
+    Raises:
+        ConfigError: one problem, with file, line and key, for each thing that is wrong.
+
+    """
+    config = load_yaml(path, EdgeConfig)
+    cameras = tuple(
+        camera if camera.timezone else camera.model_copy(update={"timezone": config.timezone})
+        for camera in config.cameras
+    )
+    data_dir = (path.resolve().parent / config.data_dir).resolve()
+    models = {name: _with_path(entry, path.parent) for name, entry in config.models.items()}
+    return config.model_copy(update={"cameras": cameras, "data_dir": data_dir, "models": models})
+
+
+def _with_path(entry: ModelConfig, base: Path) -> ModelConfig:
+    if entry.model is not None and ("/" in entry.model or entry.model.endswith((".onnx", ".json"))):
+        return entry.model_copy(update={"model": str((base / entry.model).resolve())})
+    return entry

@@ -1,0 +1,239 @@
+"""One camera's analysis, frame in and episode events out: no video, no clock, no thread, no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from edge.config import AnyRuleConfig, CameraConfig, ViewConfig
+from edge.episode import EpisodeEvent
+from edge.lifecycle import Lifecycle, OpenEpisode, Terms
+from edge.observe import Box, Observation, Rule, Track
+from edge.rules import build_rule
+from edge.track import Tracker
+from models.detections import Detections
+from models.detector import Detector
+from streams.frame import Frame
+from towerwatch.timebase import parse_utc
+
+STATE_VERSION = 1
+MASKED_FRAC = 0.5  # a box that lies this far under masks does not count
+
+
+@dataclass(slots=True)
+class _Bound:
+    """One rule with what it needs and the episodes it made."""
+
+    key: str
+    config: AnyRuleConfig
+    rule: Rule
+    lifecycle: Lifecycle
+
+
+@dataclass(slots=True)
+class _View:
+    """State of one preset."""
+
+    config: ViewConfig
+    rules: list[_Bound]
+    trackers: dict[str, Tracker]
+    last_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Seconds that go on over a restart: the frame's monotonic stamp plus an offset.
+
+    After a load the first frame's wall-clock distance to the last one before it bridges the gap.
+    """
+
+    offset_s: float = 0.0
+    last_s: float | None = None
+    last_at: datetime | None = None
+    bridge: bool = False
+
+    def read(self, frame: Frame) -> float:
+        """Return the time of a frame; it never runs backwards."""
+        if self.bridge and self.last_s is not None and self.last_at is not None:
+            gap_s = max((frame.captured_at - self.last_at).total_seconds(), 0.0)
+            same = abs(frame.monotonic_s + self.offset_s - self.last_s - gap_s) < 1e-3
+            if not same:
+                self.offset_s = self.last_s + gap_s - frame.monotonic_s
+        self.bridge = False
+        now_s = frame.monotonic_s + self.offset_s
+        if self.last_s is not None and now_s < self.last_s:
+            self.offset_s += self.last_s - now_s
+            now_s = self.last_s
+        self.last_s, self.last_at = now_s, frame.captured_at
+        return now_s
+
+
+@dataclass(slots=True)
+class CameraPipeline:
+    """Detect, track, judge and follow episodes for one camera.
+
+    Args:
+        camera: its configuration.
+        detectors: by the model names that its rules use; KeyError at once if one is missing.
+        new_id: mints an alert id, 32 hexadecimal digits, at each call.
+
+    """
+
+    camera: CameraConfig
+    detectors: Mapping[str, Detector]
+    new_id: Callable[..., str]
+    _views: dict[str, _View] = field(init=False)
+    _clock: _Clock = field(init=False, default_factory=_Clock)
+
+    def __post_init__(self) -> None:
+        """Build trackers, rules and lifecycles of every view."""
+        self._views = {view.preset: self._build(view) for view in self.camera.views}
+
+    def _build(self, view: ViewConfig) -> _View:
+        bound = []
+        for config in view.rules:
+            detector = self.detectors[config.model]
+            rule = build_rule(config, view, self.camera)
+            terms = Terms(
+                rule=rule.name,
+                hold_s=rule.hold_s,
+                update_s=config.update_s,
+                interval_s=self.camera.interval_s,
+                model=detector.name,
+                precision=detector.precision,
+            )
+            key = f"{config.kind}:{config.zone or ''}"
+            lifecycle = Lifecycle(self.camera.id, view.preset, terms, self.new_id)
+            bound.append(_Bound(key, config, rule, lifecycle))
+        tracked = sorted({one.config.model for one in bound if one.config.kind != "smoke"})
+        return _View(view, bound, {name: Tracker() for name in tracked})
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether some candidate waits to be confirmed or dissolved (worth a denser look)."""
+        return any(not episode.opened for episode in self._episodes())
+
+    def open_alerts(self) -> tuple[OpenEpisode, ...]:
+        """Return the episodes that were opened and not yet closed, over all presets."""
+        return tuple(episode for episode in self._episodes() if episode.opened)
+
+    def candidates(self) -> tuple[OpenEpisode, ...]:
+        """Return the episodes that are not yet opened, over all presets."""
+        return tuple(episode for episode in self._episodes() if not episode.opened)
+
+    def _episodes(self) -> list[OpenEpisode]:
+        return [
+            episode for view in self._views.values() for one in view.rules for episode in one.lifecycle.episodes()
+        ]
+
+    def process(self, frame: Frame, preset: str = "fixed") -> tuple[EpisodeEvent, ...]:
+        """Analyse one frame of one preset; a preset without a view gives nothing.
+
+        Raises whatever a detector raises; the state is then as before the call, but for the time.
+        """
+        now_s = self._clock.read(frame)
+        view = self._views.get(preset)
+        if view is None:
+            return ()
+        models = sorted({one.config.model for one in view.rules})
+        detections = {name: self._detect(name, frame, view.config) for name in models}
+        gap_s = float("inf") if view.last_s is None else now_s - view.last_s
+        view.last_s = now_s
+        tracks = {
+            name: tracker.update(self._wanted(view, name, detections[name]), frame, now_s)
+            for name, tracker in view.trackers.items()
+        }
+        events: list[EpisodeEvent] = []
+        for one in view.rules:
+            seen = Observation(
+                captured_at=frame.captured_at,
+                monotonic_s=now_s,
+                camera=self.camera.id,
+                preset=preset,
+                size_px=(frame.width_px, frame.height_px),
+                image=frame.image,
+                detections=detections[one.config.model],
+                tracks=tracks.get(one.config.model, ()),
+                gap_s=gap_s,
+            )
+            events += one.lifecycle.step(frame.captured_at, gap_s, one.rule(seen))
+        return tuple(events)
+
+    def _detect(self, name: str, frame: Frame, view: ViewConfig) -> Detections:
+        found = self.detectors[name].detect([frame.image])[0]
+        return without_masked(found, view, (frame.width_px, frame.height_px))
+
+    def _wanted(self, view: _View, model: str, found: Detections) -> Detections:
+        labels = {
+            label
+            for one in view.rules
+            if one.config.model == model and one.config.kind != "smoke"
+            for label in one.config.labels
+        }
+        return found.with_labels(sorted(labels))
+
+    def dump(self) -> dict[str, Any]:
+        """Return the whole state as JSON-able values."""
+        return {
+            "version": STATE_VERSION,
+            "last_s": self._clock.last_s,
+            "offset_s": self._clock.offset_s,
+            "last_at": self._clock.last_at.isoformat() if self._clock.last_at else None,
+            "views": {
+                preset: {
+                    "last_s": view.last_s,
+                    "trackers": {name: tracker.dump() for name, tracker in view.trackers.items()},
+                    "rules": {
+                        one.key: {"rule": one.rule.dump(), "lifecycle": one.lifecycle.dump()}
+                        for one in view.rules
+                    },
+                }
+                for preset, view in self._views.items()
+            },
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a dumped state, also after a reboot; what the configuration lost is skipped."""
+        if state.get("version") != STATE_VERSION:
+            return
+        self._clock = _Clock(
+            offset_s=float(state["offset_s"]),
+            last_s=state["last_s"],
+            last_at=parse_utc(state["last_at"]) if state["last_at"] else None,
+            bridge=True,
+        )
+        for preset, view_state in state["views"].items():
+            view = self._views.get(preset)
+            if view is None:
+                continue
+            view.last_s = view_state["last_s"]
+            for name, tracker in view.trackers.items():
+                if name in view_state["trackers"]:
+                    tracker.load(view_state["trackers"][name])
+            for one in view.rules:
+                if one.key in view_state["rules"]:
+                    one.rule.load(view_state["rules"][one.key]["rule"])
+                    one.lifecycle.load(view_state["rules"][one.key]["lifecycle"])
+
+
+def without_masked(found: Detections, view: ViewConfig, size_px: tuple[int, int]) -> Detections:
+    """Drop the boxes that lie at least half under the view's masks."""
+    if not view.masks or not len(found):
+        return found
+    keep = [
+        sum(mask.covers_frac(to_frac(row, size_px)) for mask in view.masks) < MASKED_FRAC for row in found.xyxy
+    ]
+    return found.select(np.asarray(keep, np.bool_))
+
+
+def to_frac(row: np.ndarray[Any, np.dtype[np.float32]], size_px: tuple[int, int]) -> Box:
+    """Turn one box in pixels, shape (4,), into fractions of the frame."""
+    width, height = size_px
+    return (float(row[0]) / width, float(row[1]) / height, float(row[2]) / width, float(row[3]) / height)
+
+
+__all__ = ["CameraPipeline", "Track", "to_frac", "without_masked"]
