@@ -144,6 +144,7 @@ class AlertMessage(WireModel):
     camera: Id
     preset: Id = "fixed"
     zone: Id | None = None
+    zone_points: Annotated[tuple[tuple[Fraction, Fraction], ...], Field(max_length=64)] = ()
     place_key: ShortText
     started_at: AwareDatetime
     captured_at: AwareDatetime

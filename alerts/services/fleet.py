@@ -1,0 +1,136 @@
+"""Boxes and cameras: who watches, how well, and what central itself is doing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from sqlalchemy import select
+
+from alerts.messages import Freshness
+from alerts.services.errors import Invalid, NotFound
+from alerts.services.views import CameraView, EdgeView
+from alerts.store import journal
+from alerts.store.database import Database
+from alerts.store.tables import Camera, Edge, OutboxStream, Part
+from towerwatch.timebase import utc_now
+
+MAX_NAME = 128
+
+
+class FleetService:
+    """Read the health of boxes and cameras; enter where a camera stands."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database."""
+        self._database = database
+
+    def list_cameras(
+        self, *, edge: str | None = None, state: Freshness | None = None
+    ) -> tuple[CameraView, ...]:
+        """Return all cameras, or those of one box or in one state, by box and name."""
+        query = (
+            select(Camera, Edge.site).join(Edge, Edge.id == Camera.edge).order_by(Camera.edge, Camera.camera)
+        )
+        if edge is not None:
+            query = query.where(Camera.edge == edge)
+        if state is not None:
+            query = query.where(Camera.state == state)
+        with self._database.read() as session:
+            return tuple(_camera_view(row, site) for row, site in session.execute(query))
+
+    def list_edges(self) -> tuple[EdgeView, ...]:
+        """Return all boxes by id."""
+        with self._database.read() as session:
+            edges = session.scalars(select(Edge).order_by(Edge.id)).all()
+            states: dict[str, list[str]] = defaultdict(list)
+            for edge, state in session.execute(select(Camera.edge, Camera.state)):
+                states[edge].append(state)
+            streams: dict[str, list[OutboxStream]] = defaultdict(list)
+            for stream in session.scalars(select(OutboxStream)):
+                streams[stream.edge].append(stream)
+            return tuple(_edge_view(edge, states[edge.id], streams[edge.id]) for edge in edges)
+
+    def place_camera(
+        self, edge: str, camera: str, *, lat_deg: float, lon_deg: float, name: str | None = None
+    ) -> CameraView:
+        """Enter where a camera stands (WGS 84) and what people call it.
+
+        Raises:
+            NotFound: no such camera has reported.
+            Invalid: the place is not on Earth, or the name too long.
+
+        """
+        if not (-90 <= lat_deg <= 90 and -180 <= lon_deg <= 180):
+            msg = f"latitude {lat_deg}, longitude {lon_deg}: from -90 to 90 and from -180 to 180"
+            raise Invalid(msg)
+        if name is not None and not 0 < len(name) <= MAX_NAME:
+            msg = f"name of {len(name)} characters; from 1 to {MAX_NAME}"
+            raise Invalid(msg)
+        with self._database.write() as session:
+            row = session.get(Camera, (edge, camera))
+            owner = session.get(Edge, edge)
+            if row is None or owner is None:
+                msg = f"no camera {camera} of box {edge} has reported yet"
+                raise NotFound(msg)
+            row.lat_deg, row.lon_deg = lat_deg, lon_deg
+            row.name = name if name is not None else row.name
+            journal.changed(session, "camera", f"{edge}/{camera}", "placed")
+            return _camera_view(row, owner.site)
+
+    def parts(self) -> dict[str, dict[str, Any]]:
+        """Return what each running part of central last said of itself, with its age in s."""
+        now = utc_now()
+        with self._database.read() as session:
+            return {
+                row.name: {"age_s": max(0.0, (now - row.beat_at).total_seconds()), **row.detail}
+                for row in session.scalars(select(Part).order_by(Part.name))
+            }
+
+
+def _camera_view(row: Camera, site: str) -> CameraView:
+    return CameraView(
+        edge=row.edge,
+        site=site,
+        camera=row.camera,
+        name=row.name,
+        lat_deg=row.lat_deg,
+        lon_deg=row.lon_deg,
+        state=row.state,
+        reason=row.reason,
+        detail=row.detail,
+        state_since=row.state_since,
+        last_captured_at=row.last_captured_at,
+        covered_s=row.covered_s,
+        analysed=row.analysed,
+        dropped=row.dropped,
+        lag_p95_ms=row.lag_p95_ms,
+        interval_s=row.interval_s,
+        reported_at=row.reported_at,
+    )
+
+
+def _edge_view(row: Edge, camera_states: list[str], streams: list[OutboxStream]) -> EdgeView:
+    return EdgeView(
+        id=row.id,
+        site=row.site,
+        online=row.online,
+        silent=row.silent_alert_id is not None,
+        status_reason=row.status_reason,
+        enrolled_at=row.enrolled_at,
+        revoked_at=row.revoked_at,
+        boot_id=row.boot_id,
+        version=row.version,
+        health_at=row.health_at,
+        health_received_at=row.health_received_at,
+        clock_synchronised=row.clock_synchronised,
+        clock_offset_ms=row.clock_offset_ms,
+        outbox=row.outbox,
+        disk_free_bytes=row.disk_free_bytes,
+        workers_restarted=row.workers_restarted,
+        config_sha256=row.config_sha256,
+        missing_messages=sum(last - first + 1 for stream in streams for first, last in stream.missing),
+        lost_messages=sum(stream.lost for stream in streams),
+        cameras=len(camera_states),
+        cameras_fresh=camera_states.count(Freshness.FRESH),
+    )

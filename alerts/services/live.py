@@ -1,0 +1,151 @@
+"""Live events: one thread reads the table of changes and hands them to whoever listens.
+
+The table is what joins the processes: ``work`` writes a change in the transaction that makes it, and
+every ``serve`` reads it. A slow listener slows nobody: its queue is bounded, and when it overflows it is
+told to read everything again (topic ``resync``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import cast, Literal
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.exc import DBAPIError
+
+from alerts.services.views import ChangeView
+from alerts.store.database import Database
+from alerts.store.tables import Change
+from towerwatch.logs import get_logger
+from towerwatch.timebase import utc_now
+
+POLL_S = 0.4
+QUEUE = 256
+# PostgreSQL hands out ids before commit, so a lower id can become visible after a higher one:
+# read again what is younger than this, and drop what was seen
+LOOK_BACK = timedelta(seconds=20)
+KEEP = timedelta(hours=1)
+
+log = get_logger(__name__)
+
+
+class Subscription:
+    """One listener's bounded queue, on its own event loop; iterate over it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make an empty queue that belongs to ``loop``."""
+        self._loop = loop
+        self._queue: asyncio.Queue[ChangeView] = asyncio.Queue(QUEUE)
+
+    def __aiter__(self) -> AsyncIterator[ChangeView]:
+        """Iterate for ever."""
+        return self
+
+    async def __anext__(self) -> ChangeView:
+        """Wait for the next change."""
+        return await self._queue.get()
+
+    def offer(self, changes: list[ChangeView]) -> None:
+        """Hand over changes from the reading thread; a loop that is closed is ignored."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._put, changes)
+
+    def _put(self, changes: list[ChangeView]) -> None:
+        for change in changes:
+            if self._queue.full():
+                while not self._queue.empty():
+                    self._queue.get_nowait()
+                self._queue.put_nowait(
+                    change.model_copy(update={"topic": "resync", "ref": "", "action": "overflow"})
+                )
+                return
+            self._queue.put_nowait(change)
+
+
+class LiveService:
+    """Fan changes out to listeners."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the database; :meth:`start` begins to read."""
+        self._database = database
+        self._listeners: set[Subscription] = set()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._seen: dict[int, datetime] = {}
+        self._after = 0
+
+    @contextmanager
+    def subscribe(self) -> Iterator[Subscription]:
+        """Listen from now on; call inside a running event loop::
+
+        with services.live.subscribe() as changes:
+            async for change in changes: ...
+        """
+        subscription = Subscription(asyncio.get_running_loop())
+        with self._lock:
+            self._listeners.add(subscription)
+        try:
+            yield subscription
+        finally:
+            with self._lock:
+                self._listeners.discard(subscription)
+
+    def start(self) -> None:
+        """Start the reading thread."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="live-changes", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Stop reading; a second call does nothing."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            self._thread = None
+
+    def poll(self) -> list[ChangeView]:
+        """Read what is new since the last call; the first call only finds the end of the table."""
+        now = utc_now()
+        with self._database.read() as session:
+            if not self._seen and not self._after:
+                self._after = session.scalar(select(func.max(Change.id))) or 0
+                return []
+            rows = session.scalars(
+                select(Change)
+                .where((Change.id > self._after) | (Change.at > now - LOOK_BACK))
+                .order_by(Change.id)
+            ).all()
+        fresh = [row for row in rows if row.id not in self._seen]
+        self._seen = {key: at for key, at in self._seen.items() if at > now - 2 * LOOK_BACK}
+        self._seen.update({row.id: now for row in fresh})
+        self._after = max([self._after, *(row.id for row in rows)])
+        return [_view(row) for row in fresh]
+
+    def prune(self) -> None:
+        """Delete changes that no live view can still need."""
+        with self._database.write() as session:
+            session.execute(delete(Change).where(Change.at < utc_now() - KEEP))
+
+    def _run(self) -> None:
+        while not self._stop.wait(POLL_S):
+            try:
+                changes = self.poll()
+            except DBAPIError as error:
+                log.warning("live changes cannot be read", error=str(error.orig))
+                continue
+            if changes:
+                with self._lock:
+                    listeners = tuple(self._listeners)
+                for listener in listeners:
+                    listener.offer(changes)
+
+
+def _view(row: Change) -> ChangeView:
+    topic = cast("Literal['incident', 'camera', 'edge']", row.topic)
+    return ChangeView(id=row.id, at=row.at, topic=topic, ref=row.ref, action=row.action)

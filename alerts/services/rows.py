@@ -1,0 +1,164 @@
+"""From database rows to the values that services return."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from alerts.messages import EvidenceRole, Kind, Phase
+from alerts.services.views import (
+    AlertView,
+    BoxView,
+    EvidenceView,
+    IncidentSummary,
+    PhaseView,
+    PlaceView,
+    TimelineView,
+    VerdictValue,
+    VerdictView,
+)
+from alerts.states import State, actions_from
+from alerts.store.tables import Alert, AlertPhase, Camera, EvidenceRef, Incident, TimelineEntry, Verdict
+
+
+def boxes_of(stored: Iterable[dict[str, Any]]) -> tuple[BoxView, ...]:
+    """Return the boxes of one phase with their numbers."""
+    return tuple(BoxView(index=index, **box) for index, box in enumerate(stored))
+
+
+def place_of(position: dict[str, Any] | None, camera: Camera | None = None) -> PlaceView | None:
+    """Return the measured position, or else the camera's entered place, or else nothing."""
+    if position is not None:
+        return PlaceView(**position)
+    if camera is not None and camera.lat_deg is not None and camera.lon_deg is not None:
+        return PlaceView(lat_deg=camera.lat_deg, lon_deg=camera.lon_deg)
+    return None
+
+
+def summary_fields(row: Incident, camera: Camera | None) -> dict[str, Any]:
+    """Return the fields of an :class:`IncidentSummary`."""
+    state = State(row.state)
+    return {
+        "id": row.id,
+        "kind": Kind(row.kind),
+        "state": state,
+        "site": row.site,
+        "edge": row.edge,
+        "camera": row.camera,
+        "camera_name": camera.name if camera else None,
+        "zone": row.zone,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "last_seen_at": row.last_seen_at,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "closure_proposed_at": row.closure_proposed_at,
+        "confidence": row.confidence,
+        "alert_count": row.alert_count,
+        "open_alert_count": row.open_alert_count,
+        "historical": row.historical,
+        "place": place_of(row.position, camera),
+        "dismiss_reason": row.dismiss_reason,
+        "version": row.version,
+        "actions": actions_from(state),
+    }
+
+
+def incident_summary(row: Incident, camera: Camera | None) -> IncidentSummary:
+    """Return an incident as lists show it."""
+    return IncidentSummary(**summary_fields(row, camera))
+
+
+def alert_view(
+    row: Alert,
+    camera: Camera | None,
+    phases: Iterable[AlertPhase],
+    evidence: Iterable[EvidenceView],
+    verdicts: Iterable[VerdictView],
+) -> AlertView:
+    """Return an alert with all that hangs on it."""
+    return AlertView(
+        id=row.id,
+        incident_id=row.incident_id,
+        kind=Kind(row.kind),
+        phase=Phase(row.phase),
+        phase_seq=row.phase_seq,
+        site=row.site,
+        edge=row.edge,
+        camera=row.camera,
+        preset=row.preset,
+        zone=row.zone,
+        place_key=row.place_key,
+        started_at=row.started_at,
+        captured_at=row.captured_at,
+        ended_at=row.ended_at,
+        received_at=row.received_at,
+        confidence=row.confidence,
+        boxes=boxes_of(row.boxes),
+        boxes_phase_seq=row.boxes_phase_seq,
+        zone_points=tuple((x, y) for x, y in row.zone_points),
+        place=place_of(row.position, camera),
+        measures=row.measures,
+        reason=row.reason,
+        rule=row.rule,
+        model=row.model,
+        precision=row.precision,
+        historical=row.historical,
+        clock_synchronised=row.clock_synchronised,
+        lost=row.lost,
+        phases=tuple(phase_view(phase) for phase in phases),
+        evidence=tuple(evidence),
+        verdicts=tuple(verdicts),
+    )
+
+
+def phase_view(row: AlertPhase) -> PhaseView:
+    """Return one message of an alert."""
+    return PhaseView(
+        phase=Phase(row.phase),
+        phase_seq=row.phase_seq,
+        captured_at=row.captured_at,
+        received_at=row.received_at,
+        confidence=row.confidence,
+        boxes=boxes_of(row.boxes),
+    )
+
+
+def evidence_view(row: EvidenceRef, *, present: bool) -> EvidenceView:
+    """Return one reference to a picture or clip."""
+    return EvidenceView(
+        role=EvidenceRole(row.role),
+        sha256=row.sha256,
+        bytes=row.bytes,
+        media_type=row.media_type,
+        captured_at=row.captured_at,
+        phase_seq=row.phase_seq,
+        present=present,
+        url=f"/evidence/{row.sha256}",
+    )
+
+
+def verdict_view(row: Verdict) -> VerdictView:
+    """Return one judgement."""
+    return VerdictView(
+        alert_id=row.alert_id,
+        phase_seq=None if row.phase_seq < 0 else row.phase_seq,
+        box_index=None if row.box_index < 0 else row.box_index,
+        verdict=cast("VerdictValue", row.verdict),
+        reason=row.reason,
+        note=row.note,
+        user=row.user_name,
+        at=row.at,
+    )
+
+
+def timeline_view(row: TimelineEntry) -> TimelineView:
+    """Return one line of the timeline."""
+    return TimelineView(
+        at=row.at,
+        actor=row.actor,
+        action=row.action,
+        from_state=State(row.from_state) if row.from_state else None,
+        to_state=State(row.to_state) if row.to_state else None,
+        detail=row.detail,
+    )

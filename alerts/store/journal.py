@@ -1,0 +1,42 @@
+"""What every change to an incident writes beside itself, in the same transaction."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from alerts.store.tables import Change, TimelineEntry
+from towerwatch.timebase import utc_now
+
+SYSTEM = "system"
+
+
+def entry(
+    session: Session,
+    incident_id: int,
+    actor: str,
+    action: str,
+    *,
+    states: tuple[str | None, str | None] = (None, None),
+    detail: dict[str, Any] | None = None,
+    key: str | None = None,
+) -> None:
+    """Add a line to an incident's timeline; ``key`` makes a machine's line unique."""
+    session.add(
+        TimelineEntry(
+            incident_id=incident_id,
+            key=key,
+            at=utc_now(),
+            actor=actor,
+            action=action,
+            from_state=states[0],
+            to_state=states[1],
+            detail=detail or {},
+        )
+    )
+
+
+def changed(session: Session, topic: Literal["incident", "camera", "edge"], ref: str, action: str) -> None:
+    """Tell live views what to read again."""
+    session.add(Change(at=utc_now(), topic=topic, ref=ref, action=action))

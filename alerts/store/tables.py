@@ -1,0 +1,477 @@
+"""The central database: one declarative table a noun, the same on SQLite and PostgreSQL.
+
+::
+
+    edges 1-n cameras          who watches, and how well
+    inbox -> alerts n-1 incidents 1-n timeline
+              |  alert_phases       each message as it came
+              |  evidence_refs -> evidence_blobs (the file lies in the evidence store)
+              |  verdicts           of people, per alert and per box
+    deliveries                 transactional outbox of webhooks
+    changes                    what live views must hear of
+    users 1-n sessions, api_tokens; login_failures
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python on every database; SQLite, which knows no zones, holds it naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time into UTC; refuse a naive one."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            msg = f"naive time {value.isoformat()} must not reach the database"
+            raise ValueError(msg)
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Give back aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# 64 bit on PostgreSQL; SQLite counts only a column of type INTEGER up by itself, 64 bit as well
+BigId = BigInteger().with_variant(Integer, "sqlite")
+Json = JSON().with_variant(JSONB, "postgresql")
+NullJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+IdText = String(64)
+HexId = String(32)
+Digest = String(64)
+
+
+class Base(DeclarativeBase):
+    """Root of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: Json, list[Any]: Json}  # noqa: RUF012 - SQLAlchemy reads it from the class
+
+
+class Edge(Base):
+    """One edge box, as enrolled and as it last reported."""
+
+    __tablename__ = "edges"
+
+    id: Mapped[str] = mapped_column(IdText, primary_key=True)
+    site: Mapped[str] = mapped_column(IdText)
+    first_seen_at: Mapped[datetime]
+    enrolled_at: Mapped[datetime | None]
+    token_hash: Mapped[str | None] = mapped_column(Digest, unique=True)
+    revoked_at: Mapped[datetime | None]
+    online: Mapped[bool] = mapped_column(default=False)
+    status_at: Mapped[datetime | None]
+    status_received_at: Mapped[datetime | None]
+    status_reason: Mapped[str | None] = mapped_column(String(256))
+    boot_id: Mapped[str | None] = mapped_column(HexId)
+    version: Mapped[str | None] = mapped_column(String(128))
+    health_at: Mapped[datetime | None]
+    health_received_at: Mapped[datetime | None]
+    health_period_s: Mapped[float | None]
+    clock_synchronised: Mapped[bool | None]
+    clock_offset_ms: Mapped[float | None]
+    outbox: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    disk_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    workers_restarted: Mapped[int] = mapped_column(default=0)
+    config_sha256: Mapped[str | None] = mapped_column(Digest)
+    # parts of the health round that is coming in: {"at", "parts", "have": {"0": [alert ids]}}
+    health_round: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # open on the box and unknown here: {alert id: complete rounds seen so}
+    unknown_open: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    silent_alert_id: Mapped[str | None] = mapped_column(HexId)
+
+
+class Camera(Base):
+    """One camera of one box: its last health, and its place if somebody entered it."""
+
+    __tablename__ = "cameras"
+
+    edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), primary_key=True)
+    camera: Mapped[str] = mapped_column(IdText, primary_key=True)
+    name: Mapped[str | None] = mapped_column(String(128))
+    lat_deg: Mapped[float | None]
+    lon_deg: Mapped[float | None]
+    state: Mapped[str] = mapped_column(String(16), default="starting")
+    reason: Mapped[str | None] = mapped_column(String(32))
+    detail: Mapped[str] = mapped_column(String(160), default="")
+    state_since: Mapped[datetime]
+    last_captured_at: Mapped[datetime | None]
+    covered_s: Mapped[float] = mapped_column(default=0.0)
+    analysed: Mapped[int] = mapped_column(BigInteger, default=0)
+    dropped: Mapped[int] = mapped_column(BigInteger, default=0)
+    lag_p95_ms: Mapped[float | None]
+    interval_s: Mapped[float | None]
+    reported_at: Mapped[datetime | None]
+
+
+class OutboxStream(Base):
+    """What has been seen of one box's outbox: the highest sequence and what is missing below it."""
+
+    __tablename__ = "outbox_streams"
+
+    edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), primary_key=True)
+    outbox_id: Mapped[str] = mapped_column(HexId, primary_key=True)
+    highest_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    missing: Mapped[list[Any]] = mapped_column(default=list)  # [[first, last], ...] inclusive
+    lost: Mapped[int] = mapped_column(BigInteger, default=0)  # gone for good: no longer in the outbox
+    updated_at: Mapped[datetime]
+
+
+class InboxRow(Base):
+    """One alert message, committed before it was acknowledged; a worker applies it."""
+
+    __tablename__ = "inbox"
+    __table_args__ = (
+        UniqueConstraint("edge", "outbox_id", "outbox_seq"),
+        CheckConstraint("state in ('pending', 'done', 'parked')", name="state"),
+        Index("ix_inbox_work", "state", "next_try_at", "id"),
+        Index("ix_inbox_alert_id", "alert_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    edge: Mapped[str] = mapped_column(IdText)
+    outbox_id: Mapped[str] = mapped_column(HexId)
+    outbox_seq: Mapped[int] = mapped_column(BigInteger)
+    alert_id: Mapped[str] = mapped_column(HexId)
+    phase_seq: Mapped[int]
+    body: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime]
+    state: Mapped[str] = mapped_column(String(8), default="pending")
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(String(1024))
+
+
+class DeadLetter(Base):
+    """A message that could not be understood, kept with its reason; repeats are counted."""
+
+    __tablename__ = "dead_letters"
+
+    digest: Mapped[str] = mapped_column(Digest, primary_key=True)
+    topic: Mapped[str] = mapped_column(String(512))
+    reason: Mapped[str] = mapped_column(String(1024))
+    payload: Mapped[bytes] = mapped_column(LargeBinary)
+    payload_bytes: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    times: Mapped[int] = mapped_column(default=1)
+
+
+class Incident(Base):
+    """What the city handles; one or more alerts."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        CheckConstraint(
+            "state in ('detected', 'to_verify', 'confirmed', 'dismissed', 'closed')", name="state"
+        ),
+        Index("ix_incidents_correlate", "kind", "open", "correlation_key"),
+        Index("ix_incidents_state_id", "state", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(16))
+    open: Mapped[bool] = mapped_column(default=True)  # takes more alerts and stands on the wall
+    correlation_key: Mapped[str] = mapped_column(String(320))
+    site: Mapped[str] = mapped_column(IdText, index=True)
+    edge: Mapped[str] = mapped_column(IdText)
+    camera: Mapped[str] = mapped_column(IdText)
+    zone: Mapped[str | None] = mapped_column(IdText)
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    ended_at: Mapped[datetime | None]  # when every alert of it has ended
+    last_seen_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    closure_proposed_at: Mapped[datetime | None]
+    confidence: Mapped[float]
+    alert_count: Mapped[int] = mapped_column(default=0)
+    open_alert_count: Mapped[int] = mapped_column(default=0)
+    historical: Mapped[bool] = mapped_column(default=False)
+    position: Mapped[dict[str, Any] | None] = mapped_column(NullJson)
+    lat_deg: Mapped[float | None]
+    lon_deg: Mapped[float | None]
+    dismiss_reason: Mapped[str | None] = mapped_column(String(32))
+    version: Mapped[int] = mapped_column(default=1)
+
+
+class Alert(Base):
+    """One episode of one box, as its newest phase tells it; it belongs to exactly one incident."""
+
+    __tablename__ = "alerts"
+    __table_args__ = (
+        CheckConstraint("phase in ('opened', 'updated', 'closed')", name="phase"),
+        Index("ix_alerts_edge_phase", "edge", "phase"),
+    )
+
+    id: Mapped[str] = mapped_column(HexId, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), index=True)
+    site: Mapped[str] = mapped_column(IdText)
+    edge: Mapped[str] = mapped_column(IdText)
+    camera: Mapped[str] = mapped_column(IdText)
+    preset: Mapped[str] = mapped_column(IdText)
+    zone: Mapped[str | None] = mapped_column(IdText)
+    kind: Mapped[str] = mapped_column(String(32))
+    place_key: Mapped[str] = mapped_column(String(128))
+    phase: Mapped[str] = mapped_column(String(8))
+    phase_seq: Mapped[int]
+    started_at: Mapped[datetime]
+    captured_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    confidence: Mapped[float]
+    boxes: Mapped[list[Any]] = mapped_column(default=list)
+    boxes_phase_seq: Mapped[int] = mapped_column(default=0)
+    zone_points: Mapped[list[Any]] = mapped_column(default=list)  # [[x, y], ...] in [0, 1] of the frame
+    position: Mapped[dict[str, Any] | None] = mapped_column(NullJson)
+    measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    reason: Mapped[str | None] = mapped_column(String(256))
+    rule: Mapped[str] = mapped_column(String(128))
+    model: Mapped[str | None] = mapped_column(String(128))
+    precision: Mapped[str | None] = mapped_column(String(8))
+    historical: Mapped[bool] = mapped_column(default=False)
+    clock_synchronised: Mapped[bool] = mapped_column(default=True)
+    lost: Mapped[bool] = mapped_column(default=False)  # closed here because the box no longer knows it
+    missed_rounds: Mapped[int] = mapped_column(default=0)
+
+
+class AlertPhase(Base):
+    """One message of one alert, as it came; its key is what makes applying idempotent."""
+
+    __tablename__ = "alert_phases"
+
+    alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"), primary_key=True)
+    phase_seq: Mapped[int] = mapped_column(primary_key=True)
+    phase: Mapped[str] = mapped_column(String(8))
+    captured_at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    applied_at: Mapped[datetime]
+    confidence: Mapped[float]
+    boxes: Mapped[list[Any]] = mapped_column(default=list)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class EvidenceRef(Base):
+    """An alert points to a picture or clip by digest; the file may come later."""
+
+    __tablename__ = "evidence_refs"
+    __table_args__ = (UniqueConstraint("alert_id", "role", "sha256"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"), index=True)
+    role: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(Digest, index=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(32))
+    captured_at: Mapped[datetime]
+    phase_seq: Mapped[int]
+
+
+class EvidenceBlob(Base):
+    """A file that lies in the evidence store, checked against its digest."""
+
+    __tablename__ = "evidence_blobs"
+
+    sha256: Mapped[str] = mapped_column(Digest, primary_key=True)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(32))
+    edge: Mapped[str] = mapped_column(IdText)
+    received_at: Mapped[datetime]
+
+
+class TimelineEntry(Base):
+    """One thing that happened to an incident."""
+
+    __tablename__ = "timeline"
+    __table_args__ = (UniqueConstraint("incident_id", "key"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"), index=True)
+    key: Mapped[str | None] = mapped_column(String(128))  # makes an entry that a machine writes unique
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    from_state: Mapped[str | None] = mapped_column(String(16))
+    to_state: Mapped[str | None] = mapped_column(String(16))
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Verdict(Base):
+    """A person's judgement of an alert (``box_index`` -1) or of one box; the newest counts."""
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        CheckConstraint("verdict in ('true', 'false', 'unsure')", name="verdict"),
+        Index("ix_verdicts_of", "alert_id", "phase_seq", "box_index", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    alert_id: Mapped[str] = mapped_column(ForeignKey("alerts.id"))
+    phase_seq: Mapped[int] = mapped_column(default=-1)
+    box_index: Mapped[int] = mapped_column(default=-1)
+    verdict: Mapped[str] = mapped_column(String(8))
+    implied: Mapped[bool] = mapped_column(default=False)  # follows from confirm or dismiss
+    reason: Mapped[str | None] = mapped_column(String(32))
+    note: Mapped[str] = mapped_column(String(512), default="")
+    user_name: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """One webhook call that is owed; ``key`` goes along so that the receiver can drop repeats."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("state in ('pending', 'sent', 'failed')", name="state"),
+        UniqueConstraint("key", "target"),
+        Index("ix_deliveries_due", "state", "next_try_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    key: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(64))
+    event: Mapped[str] = mapped_column(String(64))
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    body: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(8), default="pending")
+    tries: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    next_try_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(String(512))
+
+
+class Change(Base):
+    """What live views must hear of; pruned after an hour."""
+
+    __tablename__ = "changes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    topic: Mapped[str] = mapped_column(String(16))  # incident, camera, edge
+    ref: Mapped[str] = mapped_column(String(130))
+    action: Mapped[str] = mapped_column(String(32))
+
+
+class Command(Base):
+    """What central asked of a box, and what came of it."""
+
+    __tablename__ = "commands"
+
+    id: Mapped[str] = mapped_column(HexId, primary_key=True)
+    edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), index=True)
+    name: Mapped[str] = mapped_column(String(32))
+    arguments: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    replied_at: Mapped[datetime | None]
+    ok: Mapped[bool | None]
+    detail: Mapped[str | None] = mapped_column(String(512))
+    result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Artifact(Base):
+    """A model or configuration that boxes fetch by digest."""
+
+    __tablename__ = "artifacts"
+
+    sha256: Mapped[str] = mapped_column(Digest, primary_key=True)
+    name: Mapped[str] = mapped_column(String(255))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    added_at: Mapped[datetime]
+
+
+class User(Base):
+    """A person who may log in."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    password_hash: Mapped[str] = mapped_column(String(255))
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    disabled_at: Mapped[datetime | None]
+
+
+class UserSession(Base):
+    """A browser that has logged in; the cookie's value is kept as its digest alone."""
+
+    __tablename__ = "sessions"
+
+    token_hash: Mapped[str] = mapped_column(Digest, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    csrf: Mapped[str] = mapped_column(Digest)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ApiToken(Base):
+    """A script's key, kept as its digest alone."""
+
+    __tablename__ = "api_tokens"
+
+    token_hash: Mapped[str] = mapped_column(Digest, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class LoginFailure(Base):
+    """A failed login, for the rate limit; pruned after the window."""
+
+    __tablename__ = "login_failures"
+    __table_args__ = (Index("ix_login_failures_name_at", "name", "at"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    name: Mapped[str] = mapped_column(String(64))
+    address: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Part(Base):
+    """A running part of central (consume, work, serve) and when it last gave a sign."""
+
+    __tablename__ = "parts"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    beat_at: Mapped[datetime]
+    detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
