@@ -1,0 +1,134 @@
+"""What travels over the pipe between a worker process and the supervisor process.
+
+Plain frozen values, pickled by multiprocessing between processes of our own that trust each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from alerts.messages import BlindReason, EvidenceRole
+from edge.episode import EpisodeEvent
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRef:
+    """A file in the evidence folder, named by its digest.
+
+    ``bytes`` is its size; ``captured_at`` the time of the picture, or of the clip's first moment.
+    """
+
+    role: EvidenceRole
+    sha256: str
+    bytes: int
+    media_type: str
+    captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of one episode, with the evidence that goes with it.
+
+    ``evidence`` belongs into the message (or, of a candidate, is only kept until it opens).
+    """
+
+    event: EpisodeEvent
+    evidence: tuple[EvidenceRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Provisional evidence of an episode, outside any event (a picture half way to the limit)."""
+
+    alert_id: str
+    evidence: EvidenceRef
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRecord:
+    """What must be committed together: state of a camera (JSON) and what has changed with it."""
+
+    camera: str
+    state: bytes
+    changes: tuple[Change, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """How one camera does, about once a second and after each analysis.
+
+    Attributes:
+        camera: camera id.
+        at_s: ``time.monotonic()`` of the report.
+        trouble: why nothing is seen now, None while it sees; persistence is judged elsewhere.
+        detail: a sentence for people, without credentials.
+        last_captured_at: capture time of the last analysed picture.
+        analysed: pictures analysed since the last report.
+        dropped: pictures the stream dropped since the last report.
+        lag_ms: from arrival to the end of analysis, one for each picture analysed since.
+        picture: evidence of the trouble where there is a picture to show.
+
+    """
+
+    camera: str
+    at_s: float
+    trouble: BlindReason | None
+    detail: str = ""
+    last_captured_at: datetime | None = None
+    analysed: int = 0
+    dropped: int = 0
+    lag_ms: tuple[float, ...] = ()
+    picture: EvidenceRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A worker has taken a camera up again; these episodes of it are still open."""
+
+    camera: str
+    open_ids: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The worker's loop turns; ``ready`` once its models are loaded and its cameras started."""
+
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Answer to :class:`TakeSnapshot`; ``evidence`` is None when there is no picture."""
+
+    request_id: str
+    evidence: EvidenceRef | None
+    detail: str = ""
+
+
+FromWorker = CameraRecord | CameraReport | Resumed | Heartbeat | Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """First message to a worker: the stored states of its cameras, JSON by camera id."""
+
+    states: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSnapshot:
+    """Ask for the latest picture of a camera."""
+
+    request_id: str
+    camera: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Write states, stop cameras, end."""
+
+
+ToWorker = Resume | TakeSnapshot | Stop
