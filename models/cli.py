@@ -1,0 +1,239 @@
+"""``towerwatch models``: import, list, verify and try detectors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from models.decoders import DecoderKind
+from models.errors import ModelConfigError
+from models.manifest import Precision
+
+app = typer.Typer(no_args_is_help=True, help="Import, list, verify and try detectors.")
+
+ModelsDir = Annotated[Path, typer.Option("--models-dir", help="The site's own models.")]
+# not ./models: in a checkout that is the room with this code
+SITE_MODELS = Path("site-models")
+EXIT_FAILED = 1
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+@app.command("import")
+def import_command(  # noqa: PLR0917 - each is an option of the command
+    file: Annotated[Path, typer.Argument(help="ONNX file of a YOLO-family detector.")],
+    name: Annotated[str, typer.Option(help="Name to give it.")],
+    version: Annotated[str, typer.Option(help="Version to give it.")] = "1.0.0",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="coco80, a,b,c, or a file with one name a line; may be absent if the file names them."
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Lowest confidence of a box.")
+    ] = None,
+    models_dir: ModelsDir = SITE_MODELS,
+    probe: Annotated[Path | None, typer.Option(help="Picture to prove it on; best one with objects.")] = None,
+    decoder: Annotated[DecoderKind | None, typer.Option(help="Refuse any other reading.")] = None,
+    input_scale: Annotated[float | None, typer.Option(min=1e-6, help="Factor on pixels 0-255.")] = None,
+    colour: Annotated[Literal["rgb", "bgr"] | None, typer.Option(help="Order of the input's planes.")] = None,
+    size: Annotated[str | None, typer.Option(help="WxH, for a graph that takes any size.")] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of the file, where it cannot be told.")] = None,
+) -> None:
+    """Work out how a foreign ONNX file is to be run, prove it on a picture, and register it."""
+    from models.importer import ImportOptions, import_model, parse_labels  # noqa: PLC0415 - loads a runtime
+
+    options = ImportOptions(
+        labels=None if labels is None else parse_labels(labels),
+        size_px=None if size is None else _size(size),
+        decoder=decoder,
+        scale=input_scale,
+        colour=colour,
+        confidence=confidence,
+        precision=precision,
+        probe=None if probe is None else _picture(probe),
+    )
+    finding = import_model(file, name, version, options, models_dir)
+    table = Table("what", "found", title=escape(f"{file.name} -> {finding.manifest.reference}"))
+    table.add_row("decoder", finding.manifest.decoder.kind)
+    table.add_row("precision", finding.manifest.default_precision)
+    for line in finding.evidence:
+        table.add_row("", escape(line))
+    table.add_row("manifest", escape(str(models_dir / name / version / "manifest.json")))
+    _console().print(table)
+
+
+@app.command("list")
+def list_command(
+    models_dir: ModelsDir = SITE_MODELS,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a model.")] = False,
+) -> None:
+    """List shipped models and the site's own, newest version first; * marks what a bare name means."""
+    from models.registry import find_model, list_models  # noqa: PLC0415 - keeps --help quick
+
+    rows: list[dict[str, Any]] = []
+    for found in list_models(models_dir):
+        manifest = found.manifest
+        rows.append(
+            {
+                "name": manifest.name,
+                "version": manifest.version,
+                "active": find_model(manifest.name, models_dir).folder == found.folder,
+                "origin": found.origin,
+                "decoder": manifest.decoder.kind,
+                "input_px": [manifest.input.width_px, manifest.input.height_px],
+                "labels": list(manifest.labels),
+                "passed": list(manifest.passed),
+                "default_precision": manifest.default_precision,
+                "licence": manifest.licence,
+                "folder": str(found.folder),
+            }
+        )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = Table("model", "", "origin", "decoder", "input", "labels", "precisions")
+    for row in rows:
+        names = ", ".join(row["labels"][:2]) + (", ..." if len(row["labels"]) > 2 else "")
+        table.add_row(
+            f"{row['name']}@{row['version']}",
+            "*" if row["active"] else "",
+            row["origin"],
+            row["decoder"],
+            "x".join(map(str, row["input_px"])),
+            escape(f"{len(row['labels'])}: {names}"),
+            ", ".join(row["passed"]),
+        )
+    _console().print(table)
+
+
+@app.command("verify")
+def verify_command(
+    name: Annotated[str | None, typer.Argument(help="name or name@version; all if absent.")] = None,
+    models_dir: ModelsDir = SITE_MODELS,
+) -> None:
+    """Check every model file against the digest in its manifest; exit code 1 if one differs."""
+    from models.registry import find_model, list_models, verify, versions_of  # noqa: PLC0415
+
+    if name is None:
+        chosen = list_models(models_dir)
+    elif "@" in name or "/" in name:
+        chosen = [find_model(name, models_dir)]
+    else:
+        chosen = versions_of(name, models_dir) or [find_model(name, models_dir)]
+    failed = False
+    for found in chosen:
+        wrong = verify(found)
+        failed = failed or bool(wrong)
+        typer.echo(f"{found.manifest.reference}: {'ok' if not wrong else 'WRONG'} ({found.folder})")
+        for line in wrong:
+            typer.echo(f"  {line}")
+    if not chosen:
+        typer.echo("no models")
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("predict")
+def predict_command(  # noqa: PLR0917 - each is an option of the command
+    model: Annotated[str, typer.Argument(help="name, name@version, or the path of a manifest.")],
+    source: Annotated[Path, typer.Argument(help="Picture or folder.")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write all boxes here.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Write pictures with boxes into this folder.")] = None,
+    tiles: Annotated[int | None, typer.Option(min=32, help="Side in px of full-resolution tiles.")] = None,
+    runtime: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option()] = "auto",
+    precision: Annotated[Precision | None, typer.Option()] = None,
+    provider: Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option()] = "auto",
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+    confidence: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    models_dir: ModelsDir = SITE_MODELS,
+) -> None:
+    """Run a model on a picture or on all pictures of a folder; exit code 1 if one could not be read."""
+    from models.load import load_detector  # noqa: PLC0415 - loads a runtime
+    from models.predict import pictures_in, report  # noqa: PLC0415 - loads OpenCV
+
+    paths = pictures_in(source)
+    detector = load_detector(
+        model,
+        models_dir=models_dir,
+        runtime=runtime,
+        precision=precision,
+        threads=threads,
+        provider=provider,
+        confidence=confidence,
+    )
+    results = _predict_all(detector, paths, source, draw, tiles)
+    failed = [item for item in results if item.found is None]
+    for item in failed:
+        typer.echo(f"{item.path}: {item.reason}", err=True)
+    if json_path is not None:
+        document = report(detector, results, source)
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    boxes = sum(len(item.found) for item in results if item.found is not None)
+    typer.echo(
+        f"{len(results) - len(failed)} pictures, {boxes} boxes, {len(failed)} failed ({detector.name})"
+    )
+    detector.close()
+    if failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _predict_all(
+    detector: Any, paths: list[Path], source: Path, draw: Path | None, tiles: int | None
+) -> list[Any]:
+    from dataclasses import replace  # noqa: PLC0415
+
+    import cv2  # noqa: PLC0415
+
+    from models.draw import draw_detections  # noqa: PLC0415
+    from models.predict import predict  # noqa: PLC0415
+    from models.tiles import TiledDetector  # noqa: PLC0415
+
+    looking = detector if tiles is None else TiledDetector(detector, tiles)
+    results = []
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed}/{task.total} {task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("pictures", total=len(paths))
+        for item in predict(looking, paths):
+            if draw is not None and item.found is not None and item.image is not None:
+                below = item.path.relative_to(source) if source.is_dir() else Path(item.path.name)
+                target = draw / below.with_suffix(".jpg")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(target), draw_detections(item.image, item.found))
+            results.append(replace(item, image=None))
+            progress.advance(task)
+    return results
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        msg = f"--size {text!r}: write WxH, such as 640x384"
+        raise ModelConfigError(msg)
+    return int(width), int(height)
+
+
+def _picture(path: Path) -> Any:
+    from models.predict import read_picture  # noqa: PLC0415 - loads OpenCV
+
+    try:
+        return read_picture(path)
+    except ValueError as error:
+        msg = f"--probe {path}: {error}"
+        raise ModelConfigError(msg) from None

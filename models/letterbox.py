@@ -1,0 +1,88 @@
+"""Fit a picture of any size into a model's input, and bring boxes back exactly.
+
+Coordinates are continuous: pixel ``i`` covers ``[i, i + 1]``. The picture is scaled to a whole
+number of pixels, and the inverse uses that rounded size (not the ideal ratio), so a box that goes
+to the model and back is the same box but for float rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from models.detections import FloatArray
+
+Placement = Literal["centre", "top_left", "stretch"]
+"""Where the scaled picture lies in the input; ``stretch`` fills it and gives up the aspect ratio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How one picture lies in the model's input. All sizes are (width, height) in pixels."""
+
+    source_px: tuple[int, int]
+    input_px: tuple[int, int]
+    scaled_px: tuple[int, int]
+    left_px: int
+    top_px: int
+
+    @classmethod
+    def fit(cls, source_px: tuple[int, int], input_px: tuple[int, int], placement: Placement) -> Letterbox:
+        """Compute scaled size and offsets; rounding as in Ultralytics (centre) and YOLOX (top_left).
+
+        Raises:
+            ValueError: a side of either size is below one pixel.
+
+        """
+        if min(*source_px, *input_px) < 1:
+            msg = f"sizes must be at least 1 px, got picture {source_px} and input {input_px}"
+            raise ValueError(msg)
+        if placement == "stretch":
+            return cls(source_px, input_px, input_px, 0, 0)
+        ratio = min(input_px[0] / source_px[0], input_px[1] / source_px[1])
+        # YOLOX truncates, Ultralytics rounds: one pixel, but the model was trained on it
+        to_px = int if placement == "top_left" else round
+        width, height = (max(1, to_px(side * ratio)) for side in source_px)
+        if placement == "top_left":
+            return cls(source_px, input_px, (width, height), 0, 0)
+        if placement == "centre":
+            # - 0.1 puts the odd pixel of padding to the right and bottom, as Ultralytics does
+            left, top = (
+                round((full - part) / 2 - 0.1) for full, part in zip(input_px, (width, height), strict=True)
+            )
+            return cls(source_px, input_px, (width, height), left, top)
+        assert_never(placement)
+
+    def apply(self, image: npt.NDArray[np.uint8], pad_value: int) -> npt.NDArray[np.uint8]:
+        """Scale ``image`` (uint8, h x w x 3) bilinearly and pad it to the input size."""
+        scaled = image
+        if (image.shape[1], image.shape[0]) != self.scaled_px:
+            scaled = np.asarray(cv2.resize(image, self.scaled_px, interpolation=cv2.INTER_LINEAR), np.uint8)
+        if self.scaled_px == self.input_px:
+            return scaled
+        out = np.full((self.input_px[1], self.input_px[0], 3), pad_value, np.uint8)
+        out[
+            self.top_px : self.top_px + self.scaled_px[1], self.left_px : self.left_px + self.scaled_px[0]
+        ] = scaled
+        return out
+
+    def to_input(self, xyxy: FloatArray) -> FloatArray:
+        """Move boxes (n, 4) from picture pixels to input pixels."""
+        return (xyxy * self._scale() + self._offset()).astype(np.float32)
+
+    def to_source(self, xyxy: FloatArray) -> FloatArray:
+        """Move boxes (n, 4) from input pixels back to picture pixels, clipped to the picture."""
+        moved = (xyxy - self._offset()) / self._scale()
+        limits = np.array([*self.source_px, *self.source_px], np.float64)
+        return np.clip(moved, 0, limits).astype(np.float32)
+
+    def _scale(self) -> npt.NDArray[np.float64]:
+        x, y = (part / full for part, full in zip(self.scaled_px, self.source_px, strict=True))
+        return np.array([x, y, x, y])
+
+    def _offset(self) -> npt.NDArray[np.float64]:
+        return np.array([self.left_px, self.top_px] * 2, np.float64)

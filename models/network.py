@@ -1,0 +1,122 @@
+"""A detector made of a manifest and a loaded graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from models.decoders import HeadShape, decode
+from models.detections import Detections, FloatArray
+from models.errors import ModelFileError
+from models.letterbox import Letterbox
+from models.manifest import InputSpec, Manifest, Thresholds
+from models.nms import nms
+from models.runtimes import Runtime
+
+
+def to_blob(letterboxed: npt.NDArray[np.uint8], spec: InputSpec, out: FloatArray) -> None:
+    """Write a letterboxed BGR picture (h, w, 3) into ``out`` (3, h, w) as the model wants it."""
+    planes = letterboxed.transpose(2, 0, 1)
+    if spec.colour == "rgb":
+        planes = planes[::-1]
+    for plane, target, mean, std in zip(planes, out, spec.mean, spec.std, strict=True):
+        np.multiply(plane, np.float32(spec.scale / std), out=target)
+        if mean:
+            np.subtract(target, np.float32(mean / std), out=target)
+
+
+class NetworkDetector:
+    """Letterbox, network, decoder and NMS; satisfies :class:`models.detector.Detector`."""
+
+    def __init__(self, manifest: Manifest, runtime: Runtime, precision: str, thresholds: Thresholds) -> None:
+        """Take a loaded graph; ``thresholds`` may differ from the manifest's."""
+        self._manifest = manifest
+        self._runtime: Runtime | None = runtime
+        self._thresholds = thresholds
+        self.name = manifest.reference
+        self.precision = precision
+        self.labels = manifest.labels
+        self.runtime_description = runtime.description
+        self._input_px = (manifest.input.width_px, manifest.input.height_px)
+        self._head = HeadShape(self._input_px, len(manifest.labels))
+        self._check_input(runtime)
+
+    def _check_input(self, runtime: Runtime) -> None:
+        shape = runtime.input.shape
+        wanted = (None, 3, self._input_px[1], self._input_px[0])
+        sides_fit = len(shape) == 4 and all(
+            have is None or want is None or have == want for have, want in zip(shape, wanted, strict=True)
+        )
+        if runtime.input.name != self._manifest.input.name or not sides_fit:
+            msg = (
+                f"{self.name}: the manifest names input {self._manifest.input.name} {wanted}, "
+                f"the file has {runtime.input.name} {shape}"
+            )
+            raise ModelFileError(msg)
+        self._fixed_batch = shape[0] or (None if self._manifest.input.dynamic_batch else 1)
+
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """Width and height of the model's input in pixels."""
+        return self._input_px
+
+    def warm_up(self) -> None:
+        """Run one grey picture, so that the first real one pays no start-up cost.
+
+        Raises:
+            ModelFileError: the outputs are not what the manifest's decoder wants.
+
+        """
+        grey = np.full((self._input_px[1], self._input_px[0], 3), self._manifest.input.pad_value, np.uint8)
+        try:
+            self.detect([grey])
+        except ValueError as error:
+            msg = f"{self.name}: the file does not fit its manifest: {error}"
+            raise ModelFileError(msg) from None
+
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """See :class:`models.detector.Detector`."""
+        if self._runtime is None:
+            msg = f"{self.name} is closed"
+            raise RuntimeError(msg)
+        step = self._fixed_batch or max(1, len(images))
+        out: list[Detections] = []
+        for start in range(0, len(images), step):
+            out += self._detect_batch(self._runtime, images[start : start + step], step)
+        return out
+
+    def _detect_batch(
+        self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]], rows: int
+    ) -> list[Detections]:
+        spec = self._manifest.input
+        fits = [Letterbox.fit((i.shape[1], i.shape[0]), self._input_px, spec.placement) for i in images]
+        # a fixed batch larger than what is left is filled up with zeros
+        blob = np.zeros((rows, 3, self._input_px[1], self._input_px[0]), np.float32)
+        for image, fit, target in zip(images, fits, blob, strict=False):
+            to_blob(fit.apply(image, spec.pad_value), spec, target)
+        outputs = runtime.infer(blob)
+        return [self._boxes([output[row] for output in outputs], fit) for row, fit in enumerate(fits)]
+
+    def _boxes(self, outputs: list[FloatArray], fit: Letterbox) -> Detections:
+        limits = self._thresholds
+        found = decode(outputs, self._manifest.decoder, self._head, limits.confidence)
+        if self._manifest.decoder.nms:
+            keep = nms(found.xyxy, found.confidence, found.class_id, limits.nms_iou)
+        else:
+            keep = np.argsort(-found.confidence, kind="stable")
+        keep = keep[: limits.max_detections]
+        confidence = np.clip(found.confidence[keep], 0, 1).astype(np.float32)
+        boxes = Detections(
+            fit.to_source(found.xyxy[keep]), confidence, found.class_id[keep].astype(np.int32), self.labels
+        )
+        # a box that lies in the padding has no area left in the picture
+        width, height = boxes.xyxy[:, 2] - boxes.xyxy[:, 0], boxes.xyxy[:, 3] - boxes.xyxy[:, 1]
+        return boxes.select((width > 0) & (height > 0))
+
+    def close(self) -> None:
+        """Release the graph; a later :meth:`detect` raises RuntimeError."""
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None

@@ -1,0 +1,266 @@
+"""Inference runtimes behind one seam: a batch of float pictures in, raw outputs out.
+
+Precision, provider and threads are always set explicitly, never left to the runtime's own wish:
+OpenVINO runs bf16 by itself where the CPU has it, and CUDA runs TF32, and both move scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from models.detections import FloatArray
+from models.errors import ModelConfigError, ModelFileError
+from models.manifest import Precision, RuntimeName
+
+Provider = Literal["auto", "cpu", "cuda", "tensorrt"]
+
+ORT_PROVIDERS: dict[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_ORT_ERRORS_ONLY = 3
+_INPUT_DTYPES: dict[str, type[np.floating[Any]]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """How to run a model.
+
+    ``threads`` is for one operator (``intra_op`` in ONNX Runtime, ``INFERENCE_NUM_THREADS`` in
+    OpenVINO); operators run one after another and one request at a time.
+    """
+
+    precision: Precision = "f32"
+    threads: int = 1
+    provider: Provider = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """Name, shape (None for a side that is free) and element type of an input or output."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class Runtime(Protocol):
+    """A loaded graph."""
+
+    @property
+    def description(self) -> str:
+        """Runtime, provider and precision in words, for logs and reports."""
+        ...
+
+    @property
+    def input(self) -> TensorInfo:
+        """The picture input."""
+        ...
+
+    def infer(self, batch: FloatArray) -> list[FloatArray]:
+        """Run a batch, float32 (n, 3, height, width); outputs are float32 with the batch axis first."""
+        ...
+
+    def close(self) -> None:
+        """Release the graph."""
+        ...
+
+
+def open_runtime(
+    name: RuntimeName, model: bytes, outputs: tuple[str, ...], options: RuntimeOptions, source: str
+) -> Runtime:
+    """Load ONNX bytes into a runtime.
+
+    Args:
+        name: ``onnxruntime`` or ``openvino``.
+        model: the ONNX file's bytes, weights inside.
+        outputs: names of the outputs wanted, in order.
+        options: precision, threads, provider.
+        source: what to call the model in errors.
+
+    Raises:
+        ModelConfigError: the runtime, provider or precision is not to be had on this machine.
+        ModelFileError: the bytes are no model that the runtime takes.
+
+    """
+    if name == "onnxruntime":
+        return OnnxRuntime(model, outputs, options, source)
+    return OpenVino(model, outputs, options, source)
+
+
+def installed(name: RuntimeName) -> bool:
+    """Tell whether the runtime's package can be imported."""
+    try:
+        __import__(name)
+    except ImportError:
+        return False
+    return True
+
+
+class OnnxRuntime:
+    """ONNX Runtime on CPU, CUDA or TensorRT."""
+
+    def __init__(self, model: bytes, outputs: tuple[str, ...], options: RuntimeOptions, source: str) -> None:
+        import onnxruntime as ort  # noqa: PLC0415 - loaded only where it is the runtime chosen
+
+        provider = ort_provider(options.provider, ort.get_available_providers())
+        if options.precision == "bf16":
+            msg = f"{source}: ONNX Runtime has no bf16; use f32, or runtime openvino on a CPU with bf16"
+            raise ModelConfigError(msg)
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = _ORT_ERRORS_ONLY
+        try:
+            self._session: Any = ort.InferenceSession(
+                model,
+                settings,
+                providers=[(ORT_PROVIDERS[provider], ort_provider_options(provider, options))],
+            )
+        except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
+            msg = f"{source}: ONNX Runtime cannot load it: {first_line(error)}"
+            raise ModelFileError(msg) from None
+        self._outputs = list(outputs)
+        self.input = ort_tensor(self._session.get_inputs()[0])
+        self._dtype = input_dtype(self.input, source)
+        self.description = f"onnxruntime {ort.__version__} {provider} {options.precision}"
+        active = self._session.get_providers()
+        if ORT_PROVIDERS[provider] not in active:  # ONNX Runtime falls back without an error
+            msg = f"{source}: provider {provider} could not start (its libraries do not load); got {active}"
+            raise ModelConfigError(msg)
+
+    def infer(self, batch: FloatArray) -> list[FloatArray]:
+        """See :class:`Runtime`."""
+        results = self._session.run(self._outputs, {self.input.name: batch.astype(self._dtype, copy=False)})
+        return [np.asarray(result, np.float32) for result in results]
+
+    def close(self) -> None:
+        """See :class:`Runtime`."""
+        self._session = None
+
+
+class OpenVino:
+    """OpenVINO on the CPU."""
+
+    def __init__(self, model: bytes, outputs: tuple[str, ...], options: RuntimeOptions, source: str) -> None:
+        import openvino as ov  # noqa: PLC0415 - loaded only where it is the runtime chosen
+
+        if options.provider not in ("auto", "cpu"):
+            msg = f"{source}: provider {options.provider} needs runtime onnxruntime; openvino uses the CPU"
+            raise ModelConfigError(msg)
+        core = ov.Core()
+        hint = openvino_hint(options.precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), source)
+        try:
+            graph = core.read_model(model=model)
+            compiled = core.compile_model(
+                graph,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": hint,
+                    "INFERENCE_NUM_THREADS": options.threads,
+                    "NUM_STREAMS": 1,
+                    "PERFORMANCE_HINT": "LATENCY",
+                },
+            )
+        except RuntimeError as error:
+            msg = f"{source}: OpenVINO cannot load it: {first_line(error)}"
+            raise ModelFileError(msg) from None
+        port = compiled.input(0)
+        shape = tuple(None if side.is_dynamic else int(side.get_length()) for side in port.partial_shape)
+        dtype = {"f32": "tensor(float)", "f16": "tensor(float16)"}.get(port.element_type.get_type_name(), "")
+        self.input = TensorInfo(port.any_name, shape, dtype or port.element_type.get_type_name())
+        self._dtype = input_dtype(self.input, source)
+        self._request: Any = compiled.create_infer_request()
+        self._outputs = [compiled.output(name) for name in outputs]
+        self.description = f"openvino {ov.__version__.partition('-')[0]} cpu {options.precision}"
+
+    def infer(self, batch: FloatArray) -> list[FloatArray]:
+        """See :class:`Runtime`."""
+        self._request.infer([batch.astype(self._dtype, copy=False)], share_inputs=True)
+        # the request owns its output memory and writes over it next time
+        return [np.array(self._request.get_tensor(port).data, np.float32) for port in self._outputs]
+
+    def close(self) -> None:
+        """See :class:`Runtime`."""
+        self._request = None
+        self._outputs = []
+
+
+def ort_provider(wanted: Provider, available: list[str]) -> str:
+    """Choose the provider: ``auto`` is CUDA where its wheel is installed, the CPU otherwise.
+
+    Raises:
+        ModelConfigError: the one asked for is not in the installed wheel.
+
+    """
+    if wanted == "auto":
+        return "cuda" if ORT_PROVIDERS["cuda"] in available else "cpu"
+    if ORT_PROVIDERS[wanted] not in available:
+        have = [name for name, provider in ORT_PROVIDERS.items() if provider in available]
+        msg = (
+            f"provider {wanted} is not in the installed onnxruntime (it has {', '.join(have)}): "
+            "pip install 'towerwatch[edge-cuda]' on a machine with an NVIDIA GPU, in place of [edge]"
+        )
+        raise ModelConfigError(msg)
+    return wanted
+
+
+def ort_provider_options(provider: str, options: RuntimeOptions) -> dict[str, str]:
+    """Return what makes the precision of a provider explicit."""
+    if provider == "cuda":
+        return {"use_tf32": "0"}
+    if provider == "tensorrt":
+        return {
+            "trt_fp16_enable": str(int(options.precision == "f16")),
+            "trt_int8_enable": str(int(options.precision == "int8")),
+        }
+    return {}
+
+
+def openvino_hint(precision: Precision, capabilities: list[str], source: str) -> str:
+    """Return the inference precision to set; int8 files run their float parts in f32.
+
+    Raises:
+        ModelConfigError: the CPU lacks it.
+
+    """
+    needs = {"bf16": "BF16", "f16": "FP16"}.get(precision)
+    if needs is None:
+        return "f32"
+    if needs not in capabilities:
+        msg = f"{source}: this CPU has no {precision} (OpenVINO lists {', '.join(capabilities)}); use f32"
+        raise ModelConfigError(msg)
+    return precision
+
+
+def ort_tensor(argument: Any) -> TensorInfo:
+    """Read name, shape and type of a session's input or output."""
+    shape = tuple(side if isinstance(side, int) else None for side in argument.shape)
+    return TensorInfo(argument.name, shape, argument.type)
+
+
+def input_dtype(tensor: TensorInfo, source: str) -> type[np.floating[Any]]:
+    """Return the NumPy type of a float input.
+
+    Raises:
+        ModelFileError: it is no float input.
+
+    """
+    if tensor.dtype not in _INPUT_DTYPES:
+        msg = f"{source}: input {tensor.name} is {tensor.dtype}; float32 or float16 is needed"
+        raise ModelFileError(msg)
+    return _INPUT_DTYPES[tensor.dtype]
+
+
+def first_line(error: BaseException) -> str:
+    """Return the telling part of a runtime's many-line message."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
+    return (telling or lines or [type(error).__name__])[0][:300]
