@@ -63,7 +63,13 @@ class MediaClock:
 
     def seconds(self, packet: Packet) -> float:
         """Return the packet's time in s since the first; the last one's where it has none."""
-        ticks = packet.pts if packet.pts is not None else packet.dts
+        return self._read(packet, packet.pts if packet.pts is not None else packet.dts)
+
+    def decoding_seconds(self, packet: Packet) -> float:
+        """Return the time in s at which the packet must be decoded, since the first."""
+        return self._read(packet, packet.dts if packet.dts is not None else packet.pts)
+
+    def _read(self, packet: Packet, ticks: int | None) -> float:
         if ticks is not None and packet.time_base is not None:
             media_s = float(ticks * packet.time_base)
             if self._first_s is None:

@@ -1,0 +1,157 @@
+"""Reading one connection from beginning to end, in the thread of its camera."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import av
+from av.bitstream import BitStreamFilterContext
+from av.video.stream import VideoStream
+
+from streams.decode import Decoded, PictureDecoder
+from streams.errors import StreamGarbage
+from streams.folder import replay_folder
+from streams.frame import Frame
+from streams.modes import DecodeMode
+from streams.nal import is_annex_b
+from streams.opening import Source, opened, packets_of
+from streams.packets import Packet, Stamp
+from streams.replay import MediaClock
+
+_GARBAGE_ERRORS = 3  # one broken key frame is a bad line, three without a good one between are garbage
+_TO_ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
+
+
+class Sink(ABC):
+    """Where a reader takes its orders from and reports to."""
+
+    @property
+    @abstractmethod
+    def mode(self) -> DecodeMode:
+        """The decode mode that is wanted now."""
+
+    @abstractmethod
+    def pause(self, seconds: float) -> bool:
+        """Wait; tell whether to stop."""
+
+    @abstractmethod
+    def on_connected(self, codec: str, extradata: bytes, width_px: int, height_px: int) -> None:
+        """Note that a connection stands."""
+
+    @abstractmethod
+    def on_packet(self, packet: Packet, stamp: Stamp) -> None:
+        """Take a packet (H.264 and H.265 in Annex B form)."""
+
+    @abstractmethod
+    def on_picture(self, picture: Decoded | Frame) -> None:
+        """Take a decoded picture."""
+
+    @abstractmethod
+    def on_decode_error(self) -> None:
+        """Count a packet that gave no picture."""
+
+
+def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: float) -> None:
+    """Read a stream or a file until it ends or the sink says stop; a file is paced in real time.
+
+    Raises:
+        StreamError: the stream could not be opened or broke, or nothing in it can be decoded.
+
+    """
+    with opened(source) as (container, stream):
+        codec = stream.codec_context
+        framing = _Framing(stream)
+        decoder = PictureDecoder(codec, interval_s=interval_s)
+        judge = _GarbageJudge(source, decoder, garbage_after_s)
+        sink.on_connected(codec.name, framing.extradata, codec.width, codec.height)
+        packets = packets_of(container, stream, source)
+        for packet in packets if source.is_live else _in_real_time(packets, sink):
+            if sink.pause(0):
+                return
+            stamp = Stamp.now()
+            for kept in framing.annex_b(packet):
+                sink.on_packet(kept, stamp)
+            errors = decoder.errors
+            pictures = decoder.feed(packet, stamp, sink.mode)
+            for _ in range(decoder.errors - errors):
+                sink.on_decode_error()
+            for picture in pictures:
+                sink.on_picture(picture)
+            judge.look(stamp)
+        for picture in decoder.drain():
+            sink.on_picture(picture)
+
+
+class _Framing:
+    """Gives the packets of a stream in Annex B form, whatever its container uses."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        codec = stream.codec_context
+        extradata = bytes(codec.extradata or b"")
+        filter_name = _TO_ANNEX_B.get(codec.name)
+        self._filter: BitStreamFilterContext | None = None
+        if filter_name and extradata and not is_annex_b(extradata):
+            self._filter = BitStreamFilterContext(filter_name, in_stream=stream)
+            extradata = b""  # the filter puts the parameter sets in band
+        self.extradata = extradata
+
+    def annex_b(self, packet: Packet) -> list[Packet]:
+        if self._filter is None:
+            return [packet]
+        return self._filter.filter(_copy_of(packet))
+
+
+def _copy_of(packet: Packet) -> Packet:
+    """Copy a packet, because a filter consumes what it is given."""
+    copy = cast("Packet", av.Packet(bytes(packet)))
+    copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
+    copy.time_base = packet.time_base
+    copy.is_keyframe = packet.is_keyframe
+    return copy
+
+
+class _GarbageJudge:
+    """Decides that what comes is no video: packets, but no picture for a time."""
+
+    def __init__(self, source: Source, decoder: PictureDecoder, after_s: float) -> None:
+        self._source, self._decoder, self._after_s = source, decoder, after_s
+        self._good_s = time.monotonic()
+        self._pictures = 0
+
+    def look(self, stamp: Stamp) -> None:
+        decoder = self._decoder
+        if decoder.pictures != self._pictures:
+            self._pictures, self._good_s = decoder.pictures, stamp.monotonic_s
+        elif decoder.errors_in_row >= _GARBAGE_ERRORS and stamp.monotonic_s - self._good_s > self._after_s:
+            msg = f"{self._source.shown}: packets come, but no picture can be decoded from them"
+            raise StreamGarbage(msg)
+
+
+def _in_real_time(packets: Iterator[Packet], sink: Sink) -> Iterator[Packet]:
+    clock, started_s = MediaClock(), time.monotonic()
+    for packet in packets:
+        at_s = clock.decoding_seconds(packet)
+        if sink.pause(started_s + at_s - time.monotonic()):
+            return
+        yield packet
+
+
+def read_folder(folder: Path, sink: Sink) -> None:
+    """Play a folder of pictures once in real time, stamped with the time at which each is shown.
+
+    Raises:
+        StreamError: no pictures, or times that cannot be read.
+
+    """
+    sink.on_connected("pictures", b"", 0, 0)
+    started_s = time.monotonic()
+    for frame in replay_folder(folder):
+        if sink.pause(started_s + frame.monotonic_s - time.monotonic()):
+            return
+        now = Stamp.now()
+        sink.on_picture(replace(frame, captured_at=now.captured_at, monotonic_s=now.monotonic_s))
