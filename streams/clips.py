@@ -22,6 +22,7 @@ TICK = Fraction(1, TICKS_PER_S)
 _BACK_S = 1.0  # reordered pictures go back less; more is a time stamp that has started again
 _AHEAD_S = 5.0  # so much more media time than time passed is a jump of the time stamps
 _DEFAULT_STEP = TICKS_PER_S // 25
+_REORDER_MAX = 16  # the deepest reordering that H.264 and H.265 allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +117,22 @@ def _place_run(run: Sequence[StoredPacket], start: int) -> list[Placed]:
 
 
 def _presentation(run: Sequence[StoredPacket]) -> list[int]:
-    """Return each packet's presentation time; by arrival after its predecessor where it has none."""
-    times: list[int] = []
-    for index, packet in enumerate(run):
-        own = packet.pts if packet.pts is not None else packet.dts
-        if own is None and index:
-            passed_s = packet.stamp.monotonic_s - run[index - 1].stamp.monotonic_s
-            own = times[-1] + max(1, round(passed_s * TICKS_PER_S))
-        times.append(own or 0)
+    """Return each packet's presentation time, made up where it has none.
+
+    FFmpeg's RTSP client gives no time to the first packets of a connection: they are put a frame apart
+    before the first that has one. Later ones are put after their predecessors by arrival.
+    """
+    own = [packet.pts if packet.pts is not None else packet.dts for packet in run]
+    timed = next((index for index, ticks in enumerate(own) if ticks is not None), len(own))
+    soon = [ticks for ticks in own[timed : timed + _REORDER_MAX] if ticks is not None]
+    earliest = min(soon, default=0)
+    times = [earliest - (timed - index) * _DEFAULT_STEP for index in range(timed)]
+    for index in range(timed, len(run)):
+        ticks = own[index]
+        if ticks is None:
+            passed_s = run[index].stamp.monotonic_s - run[index - 1].stamp.monotonic_s
+            ticks = times[-1] + max(1, round(passed_s * TICKS_PER_S))
+        times.append(ticks)
     return times
 
 

@@ -17,6 +17,19 @@ def is_annex_b(data: bytes) -> bool:
     return data.startswith((_START, b"\x00" + _START))
 
 
+def split_annex_b(data: bytes) -> list[bytes]:
+    """Return the NAL units of an Annex B access unit, without start codes."""
+    units = []
+    at = data.find(_START)
+    while at >= 0:
+        after = data.find(_START, at + 3)
+        unit = data[at + 3 : after if after >= 0 else len(data)].rstrip(b"\x00")
+        if unit:
+            units.append(unit)
+        at = after
+    return units
+
+
 def parameter_sets(codec: str, data: bytes) -> bytes:
     """Return the parameter sets before the first slice of an Annex B access unit, start codes included.
 
@@ -26,7 +39,7 @@ def parameter_sets(codec: str, data: bytes) -> bytes:
         return b""
     found = []
     at = data.find(_START)
-    while at >= 0 and at + 3 < len(data):
+    while 0 <= at < len(data) - 3:
         kind = data[at + 3] & 0x1F if codec == "h264" else (data[at + 3] >> 1) & 0x3F
         if _is_slice(codec, kind):
             break
