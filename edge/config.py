@@ -11,11 +11,22 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field, Strict, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 
 from alerts.topics import ID_PATTERN
 from edge.schedule import Schedule
 from edge.shapes import Mask, Zone
+from models.registry import find_model
+from streams.modes import KEYFRAMES, DecodeMode
+from towerwatch.errors import TowerwatchError
 from towerwatch.secrets import Secret
 from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, problems_at
 
@@ -27,7 +38,6 @@ Flag = Annotated[bool, Strict()]
 Fraction = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 URL_SCHEMES = ("rtsp", "rtsps")
 VEHICLE_LABELS = ("car", "truck", "bus", "van", "vehicle")
-SHIPPED_MODELS = Path(__file__).resolve().parents[1] / "models" / "weights"
 
 
 def _base(info: ValidationInfo) -> Path:
@@ -128,18 +138,20 @@ def _without_secret(url: str) -> str:
 
 
 class CentralConfig(StrictModel):
-    """Where evidence goes."""
+    """Where evidence goes; ``ca`` where its certificate is no public one."""
 
     url: Annotated[str, AfterValidator(_http_url)]
     token: SecretRef
+    ca: ExistingFile | None = None
 
 
 class LimitsConfig(StrictModel):
-    """Bounds on what the box keeps, in MiB."""
+    """Bounds on what the box keeps, in MiB, and on how long a camera may see nothing, in s."""
 
     outbox_mib: Annotated[int, Strict(), Field(ge=1, le=65536)] = 64
     evidence_mib: Annotated[int, Strict(), Field(ge=16, le=1048576)] = 2048
     ring_mib: Annotated[int, Strict(), Field(ge=1, le=1024)] = 16
+    blind_after_s: Annotated[float, Strict(), Field(ge=5, le=3600)] = 30.0
 
 
 class EvidenceConfig(StrictModel):
@@ -239,6 +251,7 @@ class BlockedRoadRuleConfig(RuleConfig):
         duration_s: no discharge for this long is a blocked road; keep it above the signal cycle.
         min_vehicles: fewer stopped vehicles are no queue.
         min_length_bl: shortest queue, in body lengths.
+        min_occupancy_frac: share of the zone that vehicles must cover; draw a zone per direction.
 
     """
 
@@ -250,6 +263,7 @@ class BlockedRoadRuleConfig(RuleConfig):
     duration_s: Annotated[float, Strict(), Field(ge=10, le=3600)] = 120.0
     min_vehicles: Annotated[int, Strict(), Field(ge=2, le=100)] = 3
     min_length_bl: Annotated[float, Strict(), Field(ge=1, le=100)] = 3.0
+    min_occupancy_frac: Fraction = 0.3
 
     @model_validator(mode="after")
     def _order(self) -> BlockedRoadRuleConfig:
@@ -308,22 +322,8 @@ class ViewConfig(StrictModel):
         raise KeyError(zone_id)
 
 
-class DecodeConfig(StrictModel):
-    """Which pictures are decoded; ``every`` belongs to mode ``every``."""
-
-    mode: Literal["keyframes", "full", "every"] = "keyframes"
-    every: Annotated[int, Strict(), Field(ge=1, le=1000)] = 1
-
-
-def _decode(value: Any) -> Any:
-    if value in ("keyframes", "full"):
-        return DecodeConfig(mode=value)
-    if isinstance(value, dict) and list(value) == ["every"]:
-        return {"mode": "every", **value}
-    if isinstance(value, DecodeConfig):
-        return value
-    msg = f"expected keyframes, full or {{every: n}}, got {value!r}"
-    raise ValueError(msg)
+def _decode(value: Any) -> DecodeMode:
+    return DecodeMode.parse(value)
 
 
 def _camera_url(value: str, info: ValidationInfo) -> str:
@@ -372,7 +372,7 @@ class CameraConfig(StrictModel):
     url: Annotated[str, AfterValidator(_camera_url)]
     username: Text | None = None
     password: SecretRef | None = None
-    decode: Annotated[DecodeConfig, BeforeValidator(_decode)] = DecodeConfig()
+    decode: Annotated[DecodeMode, PlainValidator(_decode)] = KEYFRAMES
     interval_s: Annotated[float, Strict(), Field(ge=0.05, le=3600)] = 2.0
     open_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
@@ -416,7 +416,7 @@ class EdgeConfig(StrictModel):
     """All that one box is told.
 
     ``broker`` and ``central`` may be absent for ``edge check`` and ``edge replay``; ``edge run``
-    needs both. ``models`` maps the names that rules use to what is loaded; a name that is not in
+    needs both, or ``enrolment``, the file of ``central enrol``, in their place. ``models`` maps the names that rules use to what is loaded; a name that is not in
     it is loaded under that name with the defaults.
     """
 
@@ -427,6 +427,7 @@ class EdgeConfig(StrictModel):
     models_dir: ExistingFolder | None = None
     broker: BrokerConfig | None = None
     central: CentralConfig | None = None
+    enrolment: ExistingFile | None = None
     limits: LimitsConfig = LimitsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
     workers: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
@@ -436,6 +437,9 @@ class EdgeConfig(StrictModel):
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> EdgeConfig:
         problems = _repeated("cameras", [camera.id for camera in self.cameras])
+        given = [name for name in ("broker", "central") if getattr(self, name) is not None]
+        if self.enrolment is not None and given:
+            problems.append(((given[0],), "stands in the enrolment file; keep one of the two"))
         if self.data_dir.exists() and not self.data_dir.is_dir():
             problems.append((("data_dir",), f"{self.data_dir} is a file; name a folder"))
         problems += _missing_models(self, _base(info))
@@ -463,37 +467,42 @@ class EdgeConfig(StrictModel):
 
 def _missing_models(config: EdgeConfig, base: Path) -> list[tuple[Location, str]]:
     problems: list[tuple[Location, str]] = []
+    labels: dict[str, tuple[str, ...]] = {}
     for name, entry in config.models.items():
-        if text := _model_problem(entry.model or name, config.models_dir, base):
+        labels[name], text = _labels_of(entry.model or name, config.models_dir, base)
+        if text:
             at: Location = ("models", name, "model") if entry.model is not None else ("models", name)
             problems.append((at, text))
     for c, camera in enumerate(config.cameras):
         for v, view in enumerate(camera.views):
             for r, rule in enumerate(view.rules):
-                if rule.model in config.models:
-                    continue
-                if text := _model_problem(rule.model, config.models_dir, base, list(config.models)):
-                    problems.append((("cameras", c, "views", v, "rules", r, "model"), text))
+                rule_at: Location = ("cameras", c, "views", v, "rules", r)
+                if rule.model not in labels:
+                    labels[rule.model], text = _labels_of(rule.model, config.models_dir, base)
+                    if text:
+                        problems.append(((*rule_at, "model"), text))
+                known = labels[rule.model]
+                if known and not set(known) & set(rule.labels):
+                    problems.append(((*rule_at, "labels"), _no_label(rule, known)))
     return problems
 
 
-def _model_problem(
-    name: str, models_dir: Path | None, base: Path, declared: list[str] | None = None
-) -> str | None:
-    if "/" in name or name.endswith((".onnx", ".json")):
-        path = (base / name).resolve()
-        return None if path.exists() else f"no model file {path}; the path is relative to this file"
-    bare, _, version = name.partition("@")
-    known: list[str] = list(declared or ())
-    for folder in (models_dir, SHIPPED_MODELS):
-        if folder is None or not folder.is_dir():
-            continue
-        if (folder / bare / version / "manifest.json").is_file():
-            return None
-        if not version and any((folder / bare).glob("*/manifest.json")):
-            return None
-        known += sorted({found.parents[1].name for found in folder.glob("*/*/manifest.json")})
-    return f"no model {name!r} in models, models_dir or among those shipped{nearest(name, known)}"
+def _no_label(rule: RuleConfig, known: tuple[str, ...]) -> str:
+    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    return f"model {rule.model!r} knows none of {', '.join(rule.labels)}; it knows {shown}"
+
+
+def _labels_of(name: str, models_dir: Path | None, base: Path) -> tuple[tuple[str, ...], str]:
+    """Return the class names of a model, or () and why it cannot be found."""
+    try:
+        return find_model(_resolved(name, base), models_dir).manifest.labels, ""
+    except TowerwatchError as error:
+        return (), " ".join(str(error).split())
+
+
+def _resolved(name: str, base: Path) -> str:
+    is_path = "/" in name or name.endswith((".onnx", ".json"))
+    return str((base / name).resolve()) if is_path else name
 
 
 def load_config(path: Path) -> EdgeConfig:
@@ -511,11 +520,8 @@ def load_config(path: Path) -> EdgeConfig:
         for camera in config.cameras
     )
     data_dir = (path.resolve().parent / config.data_dir).resolve()
-    models = {name: _with_path(entry, path.parent) for name, entry in config.models.items()}
+    models = {
+        name: entry.model_copy(update={"model": _resolved(entry.model or name, path.parent)})
+        for name, entry in config.models.items()
+    }
     return config.model_copy(update={"cameras": cameras, "data_dir": data_dir, "models": models})
-
-
-def _with_path(entry: ModelConfig, base: Path) -> ModelConfig:
-    if entry.model is not None and ("/" in entry.model or entry.model.endswith((".onnx", ".json"))):
-        return entry.model_copy(update={"model": str((base / entry.model).resolve())})
-    return entry

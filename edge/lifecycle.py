@@ -132,10 +132,10 @@ class Lifecycle:
             events.append(self._event(episode, EpisodePhase.CANDIDATE, at))
         episode.finding = finding
         episode.started_at = min(episode.started_at, finding.since)
+        episode.unseen_s, episode.last_found_at = 0.0, at
         if finding.over:
             del self._episodes[key]
             return [*events, self._end(episode, at)]
-        episode.unseen_s, episode.last_found_at = 0.0, at
         if not episode.opened and finding.confirmed:
             events.append(self._send(episode, EpisodePhase.OPENED, at))
         elif episode.opened and self._worth_telling(episode):
@@ -155,7 +155,7 @@ class Lifecycle:
         if not episode.opened:
             return self._event(episode, EpisodePhase.DISSOLVED, at)
         episode.phase_seq += 1
-        ended_at = max(episode.last_found_at, episode.started_at)
+        ended_at = max(episode.finding.until or episode.last_found_at, episode.started_at)
         return self._event(episode, EpisodePhase.CLOSED, at, ended_at)
 
     def _worth_telling(self, episode: _Episode) -> bool:

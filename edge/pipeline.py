@@ -127,7 +127,10 @@ class CameraPipeline:
 
     def _episodes(self) -> list[OpenEpisode]:
         return [
-            episode for view in self._views.values() for one in view.rules for episode in one.lifecycle.episodes()
+            episode
+            for view in self._views.values()
+            for one in view.rules
+            for episode in one.lifecycle.episodes()
         ]
 
     def process(self, frame: Frame, preset: str = "fixed") -> tuple[EpisodeEvent, ...]:
@@ -225,7 +228,8 @@ def without_masked(found: Detections, view: ViewConfig, size_px: tuple[int, int]
     if not view.masks or not len(found):
         return found
     keep = [
-        sum(mask.covers_frac(to_frac(row, size_px)) for mask in view.masks) < MASKED_FRAC for row in found.xyxy
+        sum(mask.covers_frac(to_frac(row, size_px)) for mask in view.masks) < MASKED_FRAC
+        for row in found.xyxy
     ]
     return found.select(np.asarray(keep, np.bool_))
 

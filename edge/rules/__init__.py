@@ -1,0 +1,30 @@
+"""The rules: small callables from what is seen in one view to findings."""
+
+from __future__ import annotations
+
+from edge.config import (
+    AnyRuleConfig,
+    BlockedRoadRuleConfig,
+    CameraConfig,
+    ParkingRuleConfig,
+    SmokeRuleConfig,
+    ViewConfig,
+)
+from edge.observe import Rule
+from edge.rules.blocked_road import BlockedRoadRule
+from edge.rules.parking import ParkingRule
+from edge.rules.smoke import SmokeRule
+from edge.rules.stopped_vehicle import StoppedVehicleRule
+
+
+def build_rule(config: AnyRuleConfig, view: ViewConfig, camera: CameraConfig) -> Rule:
+    """Bind a configured rule to a view of a camera."""
+    if isinstance(config, SmokeRuleConfig):
+        zone = view.zone(config.zone) if config.zone else None
+        return SmokeRule(config, zone, camera.tz, camera.interval_s)
+    zone = view.zone(config.zone)
+    if isinstance(config, ParkingRuleConfig):
+        return ParkingRule(config, zone, camera.tz, camera.interval_s)
+    if isinstance(config, BlockedRoadRuleConfig):
+        return BlockedRoadRule(config, zone, camera.tz, camera.interval_s)
+    return StoppedVehicleRule(config, zone, camera.tz, camera.interval_s)

@@ -1,0 +1,136 @@
+"""Blocked road: a queue that fills the road and no longer discharges.
+
+A queue at a red light stands as still as a jam, but its vehicles leave their places once a cycle.
+So what is asked is for how long at least ``min_vehicles`` have kept their very places while nothing
+moved through them; ``duration_s`` has to lie above the signal cycle. Names and ranges of length and
+duration after Hikvision; levels go by the speed in body lengths where the view is not calibrated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from edge.config import BlockedRoadRuleConfig
+from edge.observe import Finding, Observation
+from edge.rules.road import Road, RoadState
+from edge.shapes import Zone
+from edge.track import back_dated
+
+FREE, SLOW, JAM, BLOCKED = 0.0, 1.0, 2.0, 3.0
+# DOMAIN: urban arterial moderate 20 km/h, severe 15 km/h; a body length is about 4.5 m
+SLOW_BL_S = 20 / 3.6 / 4.5
+JAM_BL_S = 15 / 3.6 / 4.5
+HYSTERESIS = 0.8  # what is asked of a queue while it is reported already
+
+
+@dataclass(slots=True)
+class BlockedRoadRule:
+    """Blocked road in one zone of one view."""
+
+    config: BlockedRoadRuleConfig
+    zone: Zone
+    tz: tzinfo
+    interval_s: float
+    _road: Road = field(init=False)
+    _reported: bool = False
+    _alarmed: bool = False
+
+    def __post_init__(self) -> None:
+        """Make an empty road."""
+        config = self.config
+        least = config.min_confidence or 0.0
+        self._road = Road(self.zone, config.labels, least, config.stop_time_s, self.interval_s)
+
+    @property
+    def name(self) -> str:
+        """Rule and version."""
+        return "blocked_road/1"
+
+    @property
+    def hold_s(self) -> float:
+        """Long enough for a queue that moves up by one length and stands again."""
+        return self.config.hold_s or max(30.0, 5 * self.interval_s)
+
+    def __call__(self, seen: Observation) -> list[Finding]:
+        """State whether the road is blocked, or about to be."""
+        state, _ = self._road.update(seen)
+        schedule = self.config.schedule
+        if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):
+            self._reported = self._alarmed = False
+            return []
+        since_s = self._stuck_since(state)
+        if since_s is None:
+            self._reported = self._alarmed = False
+            return []
+        stuck_s = seen.monotonic_s - since_s
+        # half-way to an alert it is worth keeping pictures
+        if not self._reported and stuck_s < self.config.duration_s / 2:
+            return []
+        self._reported = True
+        self._alarmed = self._alarmed or stuck_s >= self.config.duration_s
+        confidences = sorted(spot.confidence for spot in state.standing)
+        return [
+            Finding(
+                kind="blocked_road",
+                place_key=self.zone.id,
+                confirmed=self._alarmed,
+                since=back_dated(seen.captured_at, seen.monotonic_s, since_s),
+                confidence=min(confidences[len(confidences) // 2], 1.0),
+                boxes=tuple(spot.box for spot in state.standing[:16]),
+                zone=self.zone.id,
+                measures=self._measures(state, stuck_s),
+                label="vehicle",
+            )
+        ]
+
+    def _stuck_since(self, state: RoadState) -> float | None:
+        """Return since when the queue has stood without discharge; None if there is none."""
+        ease = HYSTERESIS if self._alarmed else 1.0
+        standing = state.standing
+        if len(standing) < max(self.config.min_vehicles * ease, 2):
+            return None
+        if state.queue_bl < self.config.min_length_bl * ease:
+            return None
+        if state.occupancy_frac < self.config.min_occupancy_frac * ease:
+            return None
+        enough = standing[min(self.config.min_vehicles, len(standing)) - 1]
+        flow = self._road.flow_times(standing)
+        return max([enough.since_s, *flow])
+
+    def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
+        measures = {
+            "stuck_s": round(stuck_s, 3),
+            "occupancy_frac": round(state.occupancy_frac, 3),
+            "queue_bl": round(state.queue_bl, 2),
+            "standing": float(len(state.standing)),
+            "moving": float(len(state.moving)),
+            "level": level_of(state, blocked=self._alarmed),
+        }
+        if not math.isnan(state.speed_bl_s):
+            measures["speed_bl_s"] = round(state.speed_bl_s, 3)
+        return measures
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as JSON-able values."""
+        return {"road": self._road.dump(), "reported": self._reported, "alarmed": self._alarmed}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a dumped state."""
+        self._road.load(state.get("road", {}))
+        self._reported = bool(state.get("reported", False))
+        self._alarmed = bool(state.get("alarmed", False))
+
+
+def level_of(state: RoadState, *, blocked: bool) -> float:
+    """Return 0 free, 1 slow, 2 jam, 3 blocked."""
+    if blocked:
+        return BLOCKED
+    if math.isnan(state.speed_bl_s) or not (state.standing or state.moving):
+        return FREE
+    if state.speed_bl_s <= JAM_BL_S and state.occupancy_frac >= 0.2:
+        return JAM
+    return SLOW if state.speed_bl_s <= SLOW_BL_S and state.occupancy_frac >= 0.1 else FREE

@@ -1,0 +1,152 @@
+"""Illegal parking: a vehicle that stands in a zone for longer than it may.
+
+Two timers as cameras of the trade have them (Hikvision: stop sensitivity, legal time): standing for
+``stop_time_s`` makes a candidate, for which a first picture is kept; ``legal_time_s`` makes an alert.
+Dwell belongs to a spot (:mod:`edge.spots`), so one stay is one alert, whatever the tracker thinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any
+
+from edge.config import ParkingRuleConfig
+from edge.observe import Finding, Observation
+from edge.shapes import Zone, foot_of
+from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of
+
+MIN_HITS = 3  # detections; less is a slip of the detector, however long the place looked alike
+MIN_SEEN_FRAC = 0.2  # of the observations the detector must have found it in
+MIN_PRESENT_FRAC = 0.6  # and this share it must have been present in; a queue's places are not
+
+
+@dataclass(slots=True)
+class ParkingRule:
+    """Illegal parking in one zone of one view.
+
+    Args:
+        config: timers, labels and shares.
+        zone: where vehicles must not stand.
+        tz: in which the schedule is read.
+        interval_s: usual time between two observations.
+
+    """
+
+    config: ParkingRuleConfig
+    zone: Zone
+    tz: tzinfo
+    interval_s: float
+    _memory: SpotMemory = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make an empty memory."""
+        settings = SpotSettings(interval_s=self.interval_s, grace_s=self.config.grace_s)
+        self._memory = SpotMemory(settings)
+
+    @property
+    def name(self) -> str:
+        """Rule and version."""
+        return "illegal_parking/1"
+
+    @property
+    def hold_s(self) -> float:
+        """Short: the spots' own grace has passed when a finding stops."""
+        return self.config.hold_s or max(10.0, 3 * self.interval_s)
+
+    def __call__(self, seen: Observation) -> list[Finding]:
+        """State which vehicles stand where they must not, and which have left."""
+        vehicles = [
+            one
+            for one in vehicles_of(
+                seen.detections, seen, self.config.labels, self.config.min_confidence or 0.0
+            )
+            if self.zone.covers_frac(foot_of(one.box)) >= self.config.min_inside_frac / 2
+        ]
+        ended = self._memory.update(seen, vehicles)
+        findings = [self._over(spot) for spot in ended if spot.reported]
+        in_force_since = self._in_force_since(seen.captured_at)
+        for spot in self._memory.spots:
+            if in_force_since is None:
+                if spot.reported:
+                    findings.append(self._over(spot))
+                    spot.reported = spot.alarmed = False
+                continue
+            finding = self._state(spot, seen, in_force_since)
+            if finding is not None:
+                spot.reported = True
+                spot.alarmed = spot.alarmed or finding.confirmed
+                findings.append(finding)
+        return findings
+
+    def _in_force_since(self, at: datetime) -> datetime | None:
+        if self.config.schedule is None:
+            return datetime.min.replace(tzinfo=at.tzinfo)
+        return self.config.schedule.in_force_since(at, self.tz)
+
+    def _state(self, spot: Spot, seen: Observation, in_force_since: datetime) -> Finding | None:
+        """Return the finding of one spot, None while it does not stand for long enough."""
+        forbidden_s = (seen.captured_at - max(spot.since_at, in_force_since)).total_seconds()
+        dwell_s = min(spot.dwell_s(seen.monotonic_s), forbidden_s)
+        if spot.reported:
+            return self._finding(spot, dwell_s, self._is_confirmed(spot, dwell_s))
+        stands = spot.is_present and spot.hits >= 2 and spot.present_frac >= MIN_PRESENT_FRAC
+        if not stands or dwell_s < self.config.stop_time_s or not self._is_inside(spot):
+            return None
+        return self._finding(spot, dwell_s, self._is_confirmed(spot, dwell_s))
+
+    def _is_inside(self, spot: Spot) -> bool:
+        return self.zone.covers_frac(foot_of(spot.box)) >= self.config.min_inside_frac
+
+    def _is_confirmed(self, spot: Spot, dwell_s: float) -> bool:
+        return (
+            dwell_s >= self.config.legal_time_s
+            and spot.is_present
+            and spot.hits >= MIN_HITS
+            and spot.seen_frac >= MIN_SEEN_FRAC
+            and spot.present_frac >= MIN_PRESENT_FRAC
+            and self._is_inside(spot)
+        )
+
+    def _finding(self, spot: Spot, dwell_s: float, confirmed: bool) -> Finding:  # noqa: FBT001 - one caller
+        return Finding(
+            kind="illegal_parking",
+            place_key=f"{self.zone.id}/{spot.key}",
+            confirmed=confirmed,
+            since=spot.since_at,
+            confidence=min(spot.confidence, 1.0),
+            boxes=(spot.box,),
+            zone=self.zone.id,
+            measures={
+                "dwell_s": round(dwell_s, 3),
+                "present_frac": round(spot.present_frac, 3),
+                "detected_frac": round(spot.seen_frac, 3),
+            },
+            label=spot.label,
+        )
+
+    def _over(self, spot: Spot) -> Finding:
+        dwell_s = (spot.last_present_at - spot.since_at).total_seconds()
+        finding = self._finding(spot, dwell_s, confirmed=False)
+        return Finding(
+            kind=finding.kind,
+            place_key=finding.place_key,
+            confirmed=False,
+            since=finding.since,
+            confidence=finding.confidence,
+            boxes=finding.boxes,
+            zone=finding.zone,
+            measures=finding.measures,
+            over=True,
+            label=finding.label,
+            until=spot.last_present_at,
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as JSON-able values."""
+        return {"spots": self._memory.dump()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a dumped state."""
+        self._memory.load(state.get("spots", ()))

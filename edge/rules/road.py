@@ -1,0 +1,183 @@
+"""What the road in one zone does: who stands where since when, what moves, and how full it is.
+
+Shared by the blocked road and the stopped vehicle, which must tell the two apart in the same way.
+No identity over time is needed: at one picture in two or three seconds there is none to be had in
+dense traffic. A vehicle stands if its place keeps a vehicle of the same look; what is detected and
+does not stand moves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+from shapely import contains_xy
+from shapely.geometry import MultiPoint, Point
+
+from edge.observe import Box, Observation
+from edge.shapes import Zone, area, foot_of, iou
+from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
+
+FLOW_MEMORY_S = 600.0
+SAME_PASSAGE_S = 4.0  # movers seen closer together in time may be one vehicle
+
+
+@dataclass(frozen=True, slots=True)
+class RoadState:
+    """The road in one observation.
+
+    Attributes:
+        standing: spots that have stood for ``stop_time_s`` and are present or hidden, longest first.
+        moving: boxes of vehicles that do not stand, in fractions of the frame.
+        occupancy_frac: share of the zone under vehicles, in [0, 1].
+        queue_bl: length of the standing queue in body lengths of its vehicles.
+        speed_bl_s: median speed of the vehicles in the zone, body lengths a second; nan if unknown.
+
+    """
+
+    standing: tuple[Spot, ...]
+    moving: tuple[Box, ...]
+    occupancy_frac: float
+    queue_bl: float
+    speed_bl_s: float
+
+
+@dataclass(slots=True)
+class Road:
+    """The memory of one zone's traffic."""
+
+    zone: Zone
+    labels: Sequence[str]
+    least: float
+    stop_time_s: float
+    interval_s: float
+    _memory: SpotMemory = field(init=False)
+    _passages: list[tuple[float, float, float]] = field(default_factory=list)  # (seconds, x, y), oldest first
+
+    def __post_init__(self) -> None:
+        """Make an empty memory."""
+        settings = SpotSettings(interval_s=self.interval_s, grace_s=max(20.0, 4 * self.interval_s))
+        self._memory = SpotMemory(settings)
+
+    def update(self, seen: Observation) -> tuple[RoadState, list[Spot]]:
+        """Take one observation; return the state of the road, and the spots that ended."""
+        now_s = seen.monotonic_s
+        vehicles = [
+            one
+            for one in vehicles_of(seen.detections, seen, self.labels, self.least)
+            if self.zone.covers_frac(foot_of(one.box)) >= 0.5
+        ]
+        ended = self._memory.update(seen, vehicles)
+        # a spot of two observations may still be a vehicle that was only slow
+        settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
+        moving = tuple(
+            one.box for one in vehicles if not any(iou(one.box, spot.box) >= 0.3 for spot in settling)
+        )
+        if seen.gap_s <= 3 * self.interval_s:
+            self._passages += [(now_s, *_ground(box)) for box in moving]
+        self._passages = [one for one in self._passages if now_s - one[0] <= FLOW_MEMORY_S][-2000:]
+        standing = tuple(
+            sorted(
+                (spot for spot in self._memory.spots if self._stands(spot, now_s)),
+                key=lambda spot: (spot.since_s, spot.key),
+            )
+        )
+        state = RoadState(
+            standing=standing,
+            moving=moving,
+            occupancy_frac=self._occupancy([*(spot.box for spot in standing), *moving]),
+            queue_bl=_queue_bl([spot.box for spot in standing]),
+            speed_bl_s=self._speed(seen, len(standing), vehicles),
+        )
+        return state, ended
+
+    def _stands(self, spot: Spot, now_s: float) -> bool:
+        recent_s = max(3 * self.interval_s, 6.0)
+        there = spot.is_present or spot.is_hidden or now_s - spot.last_present_s <= recent_s
+        steady = spot.present_frac >= 0.6 and spot.hits >= 2 and spot.vacant_s is None
+        return there and steady and spot.dwell_s(now_s) >= self.stop_time_s
+
+    def _occupancy(self, boxes: Sequence[Box]) -> float:
+        """Return the share of the zone under boxes, counted on a raster of 1/96 of the frame."""
+        x1, y1, x2, y2 = self.zone.polygon.bounds
+        xs = np.linspace(x1, x2, 96)
+        ys = np.linspace(y1, y2, 96)
+        inside = self._raster(xs, ys)
+        covered = np.zeros_like(inside)
+        for box in boxes:
+            covered |= ((ys >= box[1]) & (ys <= box[3]))[:, None] & ((xs >= box[0]) & (xs <= box[2]))[None, :]
+        return float((covered & inside).sum() / max(inside.sum(), 1))
+
+    def _raster(self, xs: np.ndarray[Any, Any], ys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        grid_x, grid_y = np.meshgrid(xs, ys)
+        return np.asarray(contains_xy(self.zone.polygon, grid_x, grid_y), np.bool_)
+
+    def _speed(self, seen: Observation, standing: int, vehicles: Sequence[Seen]) -> float:
+        speeds = [
+            track.speed_bl_s
+            for track in seen.tracks
+            if not math.isnan(track.speed_bl_s) and any(iou(track.box, one.box) > 0.8 for one in vehicles)
+        ]
+        if speeds:
+            return median(speeds)
+        return 0.0 if standing else math.nan
+
+    def flow_times(self, spots: Sequence[Spot]) -> list[float]:
+        """Return the seconds at which something moved through where these spots stand, oldest first.
+
+        Through means inside their convex hull, half a body length wider. Sightings closer together
+        than a passage takes count once.
+        """
+        if not spots:
+            return []
+        points = [corner for spot in spots for corner in _corners(spot.box)]
+        size = median(math.sqrt(area(spot.box)) for spot in spots)
+        hull = MultiPoint(points).convex_hull.buffer(size / 2)
+        times: list[float] = []
+        for at_s, x, y in self._passages:
+            if hull.contains(Point(x, y)) and (not times or at_s - times[-1] >= SAME_PASSAGE_S):
+                times.append(at_s)
+        return times
+
+    def flow_past(self, spot: Spot) -> int:
+        """Count the passages anywhere in the zone since the spot began."""
+        times: list[float] = []
+        for at_s, _, _ in self._passages:
+            if at_s > spot.since_s and (not times or at_s - times[-1] >= SAME_PASSAGE_S):
+                times.append(at_s)
+        return len(times)
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state as JSON-able values."""
+        return {"spots": self._memory.dump(), "passages": [list(one) for one in self._passages]}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Continue from a dumped state."""
+        self._memory.load(state.get("spots", ()))
+        self._passages = [(t, x, y) for t, x, y in state.get("passages", ())]
+
+
+def _ground(box: Box) -> tuple[float, float]:
+    return ((box[0] + box[2]) / 2, box[3] - (box[3] - box[1]) * 0.2)
+
+
+def _corners(box: Box) -> list[tuple[float, float]]:
+    x1, y1, x2, y2 = foot_of(box, 0.5)
+    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+
+
+def _queue_bl(boxes: Sequence[Box]) -> float:
+    """Return the distance between the two farthest vehicles plus one, in their mean body lengths."""
+    if not boxes:
+        return 0.0
+    longest = 1.0
+    for i, a in enumerate(boxes):
+        for b in boxes[:i]:
+            dx = abs(a[0] + a[2] - b[0] - b[2]) / (a[2] - a[0] + b[2] - b[0])
+            dy = abs(a[1] + a[3] - b[1] - b[3]) / (a[3] - a[1] + b[3] - b[1])
+            longest = max(longest, 1 + math.hypot(dx, dy))
+    return longest

@@ -1,0 +1,414 @@
+"""The memory of places where a vehicle stands, kept by place and by look, never by track id.
+
+A spot begins where a vehicle is detected. It is *present* in an observation when the detector finds
+a vehicle there that looks as before, or when the place still looks as it did although the detector
+found nothing (weak detectors see a parked car in only part of the frames). Otherwise it is hidden
+(something detected covers it), or it has changed. A place that has changed and settled on a new
+look has been left; if a vehicle is detected in it, another one has taken it, and that is a new spot.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from edge import look as looks
+from edge.look import Look
+from edge.observe import Box, Observation
+from edge.shapes import area, iou, overlap_of_smaller
+from edge.track import back_dated
+from models.detections import Detections
+from towerwatch.timebase import parse_utc
+
+MAX_SPOTS = 200  # of one rule; the youngest go first
+RECENT_BOXES = 9
+GAP_INTERVALS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpotSettings:
+    """What the memory goes by.
+
+    Attributes:
+        interval_s: usual time between two observations.
+        grace_s: seconds, unseen and not hidden, after which a spot is over.
+        hidden_s: seconds hidden behind something detected that do not count as unseen.
+        settle_s: a changed place must keep its new look for this long, over three observations.
+        match_iou: overlap from which a detection belongs to a spot.
+        same: likeness from which a place without a detection still holds the same vehicle.
+        same_seen: the same with a detection on it, which is evidence in itself.
+        drift_bl: a vehicle whose box moves farther than this, in body lengths, has not stood.
+
+    """
+
+    interval_s: float = 2.0
+    grace_s: float = 60.0
+    hidden_s: float = 900.0
+    settle_s: float = 5.0
+    match_iou: float = 0.4
+    same: float = 0.7
+    same_seen: float = 0.55
+    drift_bl: float = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One vehicle box of one observation, in fractions of the frame."""
+
+    box: Box
+    confidence: float
+    label: str
+
+
+@dataclass(slots=True, eq=False)
+class Spot:
+    """One place where a vehicle stands or stood. Times are (seconds, aware UTC) pairs in two fields.
+
+    ``hits``: detections; ``present``, ``counted``: observations with it present, and all in which
+    it could be judged (not hidden); ``vacant_s``: since when the place is known to be left, or None.
+    ``reported``: the rule has spoken of it; ``alarmed``: as an alert, so that it ends only after the
+    whole grace, and not because it is seen seldom. ``moved``: it turned out not to stand.
+    """
+
+    key: str
+    place: Box
+    boxes: deque[tuple[Box, float]]
+    votes: dict[str, float]
+    look: Look
+    since_s: float
+    since_at: datetime
+    last_present_s: float
+    last_present_at: datetime
+    hits: int = 1
+    present: int = 1
+    counted: int = 1
+    unseen_s: float = 0.0
+    hidden_s: float = 0.0
+    is_present: bool = True
+    is_hidden: bool = False
+    vacant_s: float | None = None
+    pending: Look | None = None
+    pending_s: float = 0.0
+    pending_at: datetime | None = None
+    pending_seen: int = 0
+    pending_hits: int = 0
+    reported: bool = False
+    alarmed: bool = False
+    moved: bool = False
+
+    @property
+    def box(self) -> Box:
+        """The median of the last detections, in fractions of the frame."""
+        x1, y1, x2, y2 = (median(one[i] for one, _ in self.boxes) for i in range(4))
+        return (x1, y1, x2, y2)
+
+    @property
+    def confidence(self) -> float:
+        """The mean confidence of the last detections."""
+        return sum(confidence for _, confidence in self.boxes) / len(self.boxes)
+
+    @property
+    def label(self) -> str:
+        """The class that most confidence was given to."""
+        return max(sorted(self.votes), key=lambda name: self.votes[name])
+
+    @property
+    def present_frac(self) -> float:
+        """The share of judged observations since the start in which it was present."""
+        return self.present / self.counted
+
+    @property
+    def seen_frac(self) -> float:
+        """The share of judged observations since the start in which the detector found it."""
+        return self.hits / self.counted
+
+    def dwell_s(self, now_s: float) -> float:
+        """Return for how long it has stood, in seconds."""
+        return now_s - self.since_s
+
+
+@dataclass(slots=True)
+class SpotMemory:
+    """All spots of one rule in one view."""
+
+    settings: SpotSettings
+    spots: list[Spot] = field(default_factory=list)
+
+    def update(self, seen: Observation, vehicles: Sequence[Seen]) -> list[Spot]:
+        """Take one observation; return the spots that ended with it, ``spots`` being those that live."""
+        observed_s = min(seen.gap_s, self.settings.interval_s)
+        if seen.gap_s <= GAP_INTERVALS * self.settings.interval_s:
+            observed_s = seen.gap_s
+        matches = self._matches(vehicles)
+        matched = set(matches.values())
+        others = [one for i, one in enumerate(vehicles) if i not in matched]
+        ended: list[Spot] = []
+        born: list[Spot] = []
+        for index, spot in enumerate(self.spots):
+            found = vehicles[matches[index]] if index in matches else None
+            successor = self._judge(spot, seen, found, others, observed_s)
+            if successor is not None:
+                born.append(successor)
+                ended.append(spot)
+            elif self._is_over(spot, seen.monotonic_s):
+                ended.append(spot)
+        self.spots = [spot for spot in self.spots if spot not in ended] + born
+        self._start(others, seen)
+        ended += self._merge()
+        if len(self.spots) > MAX_SPOTS:
+            self.spots.sort(key=lambda spot: (not spot.alarmed, spot.since_s))
+            ended += self.spots[MAX_SPOTS:]
+            del self.spots[MAX_SPOTS:]
+        return ended
+
+    def _matches(self, vehicles: Sequence[Seen]) -> dict[int, int]:
+        """Return spot index -> vehicle index, best overlaps first."""
+        pairs = []
+        for i, spot in enumerate(self.spots):
+            for j, one in enumerate(vehicles):
+                overlap = max(iou(spot.box, one.box), iou(spot.place, one.box))
+                if overlap >= self.settings.match_iou:
+                    pairs.append((overlap, -i, -j))
+        matches: dict[int, int] = {}
+        for _, i, j in sorted(pairs, reverse=True):
+            if -i not in matches and -j not in matches.values():
+                matches[-i] = -j
+        return matches
+
+    def _judge(
+        self, spot: Spot, seen: Observation, found: Seen | None, others: Sequence[Seen], observed_s: float
+    ) -> Spot | None:
+        """Update one spot; return its successor where another vehicle has taken the place."""
+        likeness = looks.alike(spot.look, seen.image, spot.place)
+        spot.is_hidden = False
+        if found is not None and likeness >= self.settings.same_seen:
+            self._sighted(spot, seen, found, likeness)
+            return None
+        if found is None and likeness >= self.settings.same:
+            self._stays(spot, seen)
+            return None
+        spot.is_present = False
+        if found is not None and spot.hits < 3 and not spot.alarmed:
+            # young, and another look: traffic passing through one place
+            spot.moved = spot.reported
+            _restart(spot, seen, found)
+            return None
+        if found is None and any(_covers(one.box, spot.place) for one in others):
+            spot.is_hidden = True
+            spot.hidden_s += observed_s
+            if spot.hidden_s <= self.settings.hidden_s:
+                return None
+        spot.counted += 1
+        spot.unseen_s += observed_s
+        return self._changed(spot, seen, found)
+
+    def _sighted(self, spot: Spot, seen: Observation, found: Seen, likeness: float) -> None:
+        spot.boxes.append((found.box, found.confidence))
+        spot.votes[found.label] = spot.votes.get(found.label, 0.0) + found.confidence
+        spot.hits += 1
+        self._stays(spot, seen)
+        if spot.hits == 5:  # the first boxes, taken while it rolled to a stop, are the least exact
+            spot.place = spot.box
+            spot.look = looks.take(seen.image, spot.place)
+            return
+        drifts = likeness < self.settings.same and _away_bl(spot.box, spot.place) > self.settings.drift_bl
+        spot.moved = drifts and not spot.alarmed
+
+    def _stays(self, spot: Spot, seen: Observation) -> None:
+        spot.present += 1
+        spot.counted += 1
+        spot.is_present = True
+        spot.last_present_s, spot.last_present_at = seen.monotonic_s, seen.captured_at
+        spot.unseen_s = spot.hidden_s = 0.0
+        spot.vacant_s = spot.pending = None
+        spot.look = looks.blend(spot.look, looks.take(seen.image, spot.place), 0.1)
+
+    def _changed(self, spot: Spot, seen: Observation, found: Seen | None) -> Spot | None:
+        likeness = -1.0 if spot.pending is None else looks.alike(spot.pending, seen.image, spot.place)
+        if likeness < self.settings.same:
+            spot.pending = looks.take(seen.image, spot.place)
+            spot.pending_s, spot.pending_at = seen.monotonic_s, seen.captured_at
+            spot.pending_seen, spot.pending_hits = 1, int(found is not None)
+            return None
+        spot.pending_seen += 1
+        spot.pending_hits += found is not None
+        settled = seen.monotonic_s - spot.pending_s >= self.settings.settle_s and spot.pending_seen >= 3
+        if not settled:
+            return None
+        if spot.pending_hits * 2 < spot.pending_seen:
+            spot.vacant_s = spot.pending_s if spot.vacant_s is None else spot.vacant_s
+            return None
+        if (
+            spot.pending_s - spot.last_present_s <= 1.5 * self.settings.interval_s <= 5.0
+            and found is not None
+        ):
+            # from one look to the other between two observations: the light jumped, no car can
+            spot.look = looks.take(seen.image, spot.place)
+            spot.pending = None
+            self._sighted(spot, seen, found, 1.0)
+            return None
+        return _successor(spot, seen, found) if found is not None else None
+
+    def _is_over(self, spot: Spot, now_s: float) -> bool:
+        if spot.unseen_s >= self.settings.grace_s:
+            return True
+        if spot.alarmed:
+            return False
+        if spot.vacant_s is not None or spot.moved:
+            return True
+        passing = spot.hits == 1 and spot.unseen_s > 0
+        sparse = spot.present_frac < 0.4 and spot.counted >= 5
+        return (passing or sparse) and now_s > spot.since_s
+
+    def _start(self, vehicles: Sequence[Seen], seen: Observation) -> None:
+        for one in vehicles:
+            if any(spot.is_present and _doubles(one.box, spot) for spot in self.spots):
+                continue
+            taken = {spot.key for spot in self.spots}
+            self.spots.append(_fresh(one, seen, taken))
+
+    def _merge(self) -> list[Spot]:
+        """Drop the weaker of two spots that show one vehicle."""
+        strongest = sorted(self.spots, key=lambda s: (not s.alarmed, -s.hits, s.since_s, s.key))
+        kept: list[Spot] = []
+        dropped: list[Spot] = []
+        for spot in strongest:
+            twin = next((k for k in kept if _one_vehicle(k.box, spot.box)), None)
+            (kept if twin is None or not spot.is_present or not twin.is_present else dropped).append(spot)
+        alive = {spot.key for spot in kept}
+        self.spots = [spot for spot in self.spots if spot.key in alive]
+        return dropped
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Return the state as JSON-able values; about 3 kB a spot."""
+        return [_dump(spot) for spot in self.spots]
+
+    def load(self, state: Iterable[Mapping[str, Any]]) -> None:
+        """Continue from a dumped state."""
+        self.spots = [_load(one) for one in state]
+
+
+def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str], least: float) -> list[Seen]:
+    """Return the boxes of wanted classes, each vehicle once, in fractions of the frame.
+
+    A detector may see one vehicle as car and as truck; the surer box stays (IoU 0.6, or one inside
+    the other by nine tenths of its area and of like size).
+    """
+    width, height = seen.size_px
+    wanted = detections.with_labels(labels)
+    order = np.argsort(-wanted.confidence, kind="stable")
+    kept: list[Seen] = []
+    for index in order:
+        confidence = float(wanted.confidence[index])
+        if confidence < least:
+            break
+        x1, y1, x2, y2 = (float(value) for value in wanted.xyxy[index])
+        box = (x1 / width, y1 / height, x2 / width, y2 / height)
+        if area(box) > 0 and not any(_one_vehicle(one.box, box, 0.6, 0.9) for one in kept):
+            kept.append(Seen(box, confidence, wanted.label_of(int(index))))
+    return kept
+
+
+def _one_vehicle(a: Box, b: Box, least_iou: float = 0.4, least_inside: float = 0.75) -> bool:
+    if iou(a, b) >= least_iou:
+        return True
+    small, large = sorted((area(a), area(b)))
+    return small / large > 0.35 and overlap_of_smaller(a, b) >= least_inside
+
+
+def _doubles(box: Box, spot: Spot) -> bool:
+    return _one_vehicle(box, spot.box, 0.3, 0.7)
+
+
+def _covers(box: Box, place: Box) -> bool:
+    width = min(box[2], place[2]) - max(box[0], place[0])
+    height = min(box[3], place[3]) - max(box[1], place[1])
+    return width > 0 and height > 0 and width * height >= 0.4 * area(place)
+
+
+def _away_bl(a: Box, b: Box) -> float:
+    """Return the distance of two centres in body lengths of ``b``, both axes in their own fraction."""
+    dx = (a[0] + a[2] - b[0] - b[2]) / 2 / max(b[2] - b[0], 1e-6)
+    dy = (a[1] + a[3] - b[1] - b[3]) / 2 / max(b[3] - b[1], 1e-6)
+    return math.hypot(dx, dy)
+
+
+def _fresh(one: Seen, seen: Observation, taken: set[str]) -> Spot:
+    x, y = (one.box[0] + one.box[2]) / 2, (one.box[1] + one.box[3]) / 2
+    stamp = int(seen.captured_at.timestamp())
+    key = base = f"{x:.3f}-{y:.3f}-{stamp}"  # a place is taken again and again; each stay is its own
+    number = 2
+    while key in taken:
+        key, number = f"{base}-{number}", number + 1
+    return Spot(
+        key=key,
+        place=one.box,
+        boxes=deque([(one.box, one.confidence)], maxlen=RECENT_BOXES),
+        votes={one.label: one.confidence},
+        look=looks.take(seen.image, one.box),
+        since_s=seen.monotonic_s,
+        since_at=seen.captured_at,
+        last_present_s=seen.monotonic_s,
+        last_present_at=seen.captured_at,
+    )
+
+
+def _restart(spot: Spot, seen: Observation, found: Seen) -> None:
+    fresh = _fresh(found, seen, set())
+    for name in (
+        "place", "boxes", "votes", "look", "since_s", "since_at", "last_present_s", "last_present_at",
+        "hits", "present", "counted", "unseen_s", "hidden_s", "is_present", "vacant_s", "pending",
+    ):  # fmt: skip
+        setattr(spot, name, getattr(fresh, name))
+
+
+def _successor(spot: Spot, seen: Observation, found: Seen) -> Spot:
+    """Make the spot of the vehicle that has taken the place, from when the new look came."""
+    after = _fresh(found, seen, {spot.key})
+    after.since_s = spot.pending_s
+    after.since_at = spot.pending_at or back_dated(seen.captured_at, seen.monotonic_s, spot.pending_s)
+    after.hits = spot.pending_hits
+    after.present = after.counted = spot.pending_seen
+    return after
+
+
+def _dump(spot: Spot) -> dict[str, Any]:
+    state: dict[str, Any] = {
+        name: getattr(spot, name)
+        for name in (
+            "key", "since_s", "last_present_s", "hits", "present", "counted", "unseen_s", "hidden_s",
+            "is_present", "is_hidden", "vacant_s", "pending_s", "pending_seen", "pending_hits", "reported",
+            "alarmed",
+        )
+    }  # fmt: skip
+    return state | {
+        "place": list(spot.place),
+        "boxes": [[list(box), confidence] for box, confidence in spot.boxes],
+        "votes": dict(spot.votes),
+        "look": looks.encode(spot.look),
+        "since_at": spot.since_at.isoformat(),
+        "last_present_at": spot.last_present_at.isoformat(),
+        "pending": None if spot.pending is None else looks.encode(spot.pending),
+        "pending_at": spot.pending_at.isoformat() if spot.pending_at else None,
+    }
+
+
+def _load(state: Mapping[str, Any]) -> Spot:
+    values = dict(state)
+    values["place"] = tuple(state["place"])
+    boxes = [((b[0], b[1], b[2], b[3]), confidence) for b, confidence in state["boxes"]]
+    values["boxes"] = deque(boxes, maxlen=RECENT_BOXES)
+    values["votes"] = dict(state["votes"])
+    values["look"] = looks.decode(state["look"])
+    values["pending"] = looks.decode(state["pending"]) if state["pending"] else None
+    for name in ("since_at", "last_present_at"):
+        values[name] = parse_utc(state[name])
+    values["pending_at"] = parse_utc(state["pending_at"]) if state["pending_at"] else None
+    return Spot(**values)
