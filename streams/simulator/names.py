@@ -1,0 +1,7 @@
+"""Names of the scenes, apart from what draws them, so that the command line can list them."""
+
+from __future__ import annotations
+
+SCENE_NAMES = ("farmland", "farmland-quiet", "street", "street-lawful", "road", "road-signal", "road-free")
+EVENT_SCENES = ("farmland", "street", "road")
+"""The scenes that hold an event which must become an alert."""
