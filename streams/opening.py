@@ -163,7 +163,7 @@ def _open_error(error: Exception, source: Source) -> StreamError:
     answered = _first_answer(source)
     if answered is not None and (not answered.startswith(b"RTSP/") or isinstance(error, av.InvalidDataError)):
         return StreamGarbage(f"{shown}: the answer makes no sense; is it an RTSP camera?")
-    if isinstance(error, av.ExitError | av.TimeoutError):
+    if isinstance(error, av.ExitError | av.TimeoutError | av.InvalidDataError):
         return StreamUnavailable(f"{shown}: no answer within {source.open_timeout_s:g} s")
     return StreamUnavailable(f"{shown}: {_words(error)}")
 
