@@ -17,10 +17,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from streams.errors import SourceConfigError
+from streams.simulator.cli import render_command
 from towerwatch.logs import configure_logging
 from towerwatch.secrets import Secret, resolve
 
 app = typer.Typer(no_args_is_help=True, help="Probe a camera, serve test cameras.")
+app.command("render")(render_command)
 
 
 @app.callback()

@@ -35,7 +35,7 @@ class Light:
 
     def ground_factor(self) -> Array:
         """Return the BGR factor of flat ground in the open."""
-        return np.asarray(self.sun) * self.sun_dir[2] + np.asarray(self.sky)
+        return np.asarray(np.asarray(self.sun) * self.sun_dir[2] + np.asarray(self.sky))
 
     def shadow_offset(self, height_m: float) -> tuple[float, float]:
         """Return how far (x, y in metres) the shadow of a point ``height_m`` up falls."""

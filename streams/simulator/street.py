@@ -195,6 +195,5 @@ def _props(rng: np.random.Generator) -> list[Prop]:
             leaf = (float(rng.uniform(42, 60)), float(rng.uniform(88, 116)), float(rng.uniform(72, 100)))
             height = float(rng.uniform(5.0, 7.5))
             props.append(Tree(float(tx + rng.uniform(-1.5, 1.5)), 16.8, height, 0.36 * height, leaf))
-    for px in (-28.0, 0.0, 28.0):
-        props.append(Post(px + float(rng.uniform(-3, 3)), 12.8, 8.0, 1.6))
+    props += [Post(px + float(rng.uniform(-3, 3)), 12.8, 8.0, 1.6) for px in (-28.0, 0.0, 28.0)]
     return props
