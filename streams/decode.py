@@ -81,7 +81,8 @@ class PictureDecoder:
         self._lenient = False
         self._last_key_s: float | None = None
         self._nth = 1
-        self._countdown = 0
+        self._countdown = 0  # decoded pictures until one is handed out
+        self._skip = 0  # packets of an intra codec until one is decoded
         self.errors = 0
         self.errors_in_row = 0
         self.pictures = 0
@@ -119,21 +120,22 @@ class PictureDecoder:
             self._reset()
         if not packet.is_keyframe or not self._sampler.admit(stamp.monotonic_s):
             return []
+        errors = self.errors
         pictures = self._decode(packet, keep_every=1)
         if not self._intra_only:
             pictures += self._decode(None, keep_every=1)
             self._codec.flush_buffers()
-        if not pictures:
+        if not pictures and self.errors == errors:
             self._count_error()
         return pictures[-1:]
 
     def _feed_all(self, packet: Packet, nth: int) -> list[Decoded]:
         self._nth = nth
         if self._intra_only and nth > 1:
-            self._countdown -= 1
-            if self._countdown > 0:
+            self._skip -= 1
+            if self._skip > 0:
                 return []
-            self._countdown = nth
+            self._skip = nth
             return self._decode(packet, keep_every=1)
         if not self._following:
             if not packet.is_keyframe and not self._lenient:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -132,13 +133,13 @@ def _cut_off(
         counts.truncated = True
         _log.warning("file ends in the middle", file=str(path), after_s=round(latest_s, 1), error=str(error))
         return
-    promised_s = _promised_s(stream)
+    promised_s = _promised_s(container, stream)
     if promised_s is not None and promised_s - latest_s > max(_TRUNCATED_S, 0.02 * promised_s):
         counts.truncated = True
         _log.warning("file ends in the middle", file=str(path), after_s=round(latest_s, 1), of_s=promised_s)
 
 
-def _promised_s(stream: VideoStream) -> float | None:
-    if stream.duration is None or stream.time_base is None:
-        return None
-    return float(stream.duration * stream.time_base)
+def _promised_s(container: InputContainer, stream: VideoStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
