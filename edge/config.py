@@ -32,9 +32,6 @@ from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, pro
 
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=128)]
-Number = Annotated[float, Strict()]
-Whole = Annotated[int, Strict()]
-Flag = Annotated[bool, Strict()]
 Fraction = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 URL_SCHEMES = ("rtsp", "rtsps")
 VEHICLE_LABELS = ("car", "truck", "bus", "van", "vehicle")
@@ -200,7 +197,8 @@ class SmokeRuleConfig(RuleConfig):
         window: votes that are counted.
         min_share_frac: share of them that must see smoke at the same place.
         max_width_frac: wider boxes are dropped (haze, cloud, a dirty lens).
-        tiles: also look through native-resolution tiles, for far and small plumes.
+        tile_px: also look through tiles of this side at full resolution, for far and small plumes;
+            best the model's own input side. None looks at the whole frame alone.
 
     """
 
@@ -212,7 +210,7 @@ class SmokeRuleConfig(RuleConfig):
     window: Annotated[int, Strict(), Field(ge=3, le=60)] = 8
     min_share_frac: Fraction = 0.5
     max_width_frac: Fraction = 0.4
-    tiles: Flag = False
+    tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = None
 
 
 class ParkingRuleConfig(RuleConfig):
@@ -416,8 +414,9 @@ class EdgeConfig(StrictModel):
     """All that one box is told.
 
     ``broker`` and ``central`` may be absent for ``edge check`` and ``edge replay``; ``edge run``
-    needs both, or ``enrolment``, the file of ``central enrol``, in their place. ``models`` maps the names that rules use to what is loaded; a name that is not in
-    it is loaded under that name with the defaults.
+    needs both, or ``enrolment``, the file of ``central enrol``, in their place. ``models`` maps the
+    names that rules use to what is loaded; a name that is not in it is loaded under that name with
+    the defaults.
     """
 
     site: Id

@@ -58,7 +58,7 @@ class EvidenceIndex:
     def __init__(self, store: Store, folder: Path, limit_bytes: int) -> None:
         """Work on an open store; ``limit_bytes`` bounds the files."""
         self._store = store
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self.folder = folder
 
     def keep(self, connection: sqlite3.Connection, alert_id: str, ref: EvidenceRef) -> None:
@@ -161,14 +161,14 @@ class EvidenceIndex:
                 "SELECT coalesce(sum(bytes), 0) FROM evidence WHERE state<>'lost'"
             ).fetchone()[0]
             for condition in SACRIFICE:
-                if total <= self._limit_bytes:
+                if total <= self.limit_bytes:
                     break
                 rows = connection.execute(
                     f"SELECT sha256, media_type, bytes, state FROM evidence WHERE {condition}"  # noqa: S608 - constants
                     " ORDER BY created_at"
                 ).fetchall()
                 for sha256, media_type, size, state in rows:
-                    if total <= self._limit_bytes:
+                    if total <= self.limit_bytes:
                         break
                     total -= size
                     gone.append((sha256, media_type))

@@ -49,7 +49,7 @@ class Outbox:
     def __init__(self, store: Store, limit_bytes: int) -> None:
         """Work on an open store; ``limit_bytes`` bounds payloads and their overhead."""
         self._store = store
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
 
     @property
     def outbox_id(self) -> str:
@@ -118,18 +118,24 @@ class Outbox:
             connection.executemany("DELETE FROM outbox WHERE seq=?", [(seq,) for seq in sequences])
             return connection.total_changes - before
 
-    def waiting(self, limit: int) -> list[Row]:
-        """Return the oldest rows."""
-        now, now_mono = time.time(), time.monotonic()
+    def sequences(self, limit: int) -> list[int]:
+        """Return the oldest sequence numbers that wait."""
         with self._store.reading() as connection:
-            rows = connection.execute(
-                "SELECT seq, created_at, created_mono, kernel_boot, payload FROM outbox ORDER BY seq LIMIT ?",
-                (limit,),
-            ).fetchall()
-        return [
-            Row(seq, now_mono - mono if boot == kernel_boot_id() else now - created, bytes(payload))
-            for seq, created, mono, boot, payload in rows
-        ]
+            return [
+                row[0] for row in connection.execute("SELECT seq FROM outbox ORDER BY seq LIMIT ?", (limit,))
+            ]
+
+    def row(self, seq: int) -> Row | None:
+        """Return one row; None if it has left meanwhile."""
+        with self._store.reading() as connection:
+            found = connection.execute(
+                "SELECT created_at, created_mono, kernel_boot, payload FROM outbox WHERE seq=?", (seq,)
+            ).fetchone()
+        if found is None:
+            return None
+        created, mono, boot, payload = found
+        same_boot = boot == kernel_boot_id()
+        return Row(seq, time.monotonic() - mono if same_boot else time.time() - created, bytes(payload))
 
     def open_ids(self) -> tuple[str, ...]:
         """Return the ids of alerts that were opened and not closed, oldest word first."""
@@ -206,7 +212,7 @@ class Outbox:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         total = connection.execute("SELECT coalesce(sum(bytes), 0) FROM outbox").fetchone()[0]
         for phase in SACRIFICE:
-            while total > self._limit_bytes:
+            while total > self.limit_bytes:
                 row = connection.execute(
                     "SELECT seq, bytes FROM outbox WHERE phase=? ORDER BY seq LIMIT 1", (phase.value,)
                 ).fetchone()

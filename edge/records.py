@@ -64,6 +64,8 @@ class CameraReport:
         camera: camera id.
         at_s: ``time.monotonic()`` of the report.
         trouble: why nothing is seen now, None while it sees; persistence is judged elsewhere.
+        lasting_s: how long the trouble had lasted already when it was noticed (a picture counts as
+            frozen only after a while).
         detail: a sentence for people, without credentials.
         last_captured_at: capture time of the last analysed picture.
         analysed: pictures analysed since the last report.
@@ -77,6 +79,7 @@ class CameraReport:
     at_s: float
     trouble: BlindReason | None
     detail: str = ""
+    lasting_s: float = 0.0
     last_captured_at: datetime | None = None
     analysed: int = 0
     dropped: int = 0

@@ -7,48 +7,16 @@ import signal
 import subprocess
 import sys
 import uuid
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from edge_kit import add, waiting
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alerts.messages import AlertMessage, ClockState, Kind, Phase, decode
+from alerts.messages import AlertMessage, Phase, decode
 from edge.outbox import Outbox, closing, mark_historical
 from edge.store import Store, StoreFull
-
-T0 = datetime(2026, 5, 1, 8, 0, tzinfo=UTC)
-
-
-def message(outbox: Outbox, seq: int, *, alert_id: str = "", phase: Phase = Phase.OPENED, phase_seq: int = 0) -> AlertMessage:
-    return AlertMessage(
-        alert_id=alert_id or uuid.uuid4().hex,
-        phase=phase,
-        phase_seq=phase_seq,
-        outbox_id=outbox.outbox_id,
-        outbox_seq=seq,
-        boot_id=uuid.uuid4().hex,
-        site="riverside",
-        edge="box-1",
-        kind=Kind.SMOKE,
-        camera="cam-1",
-        place_key="here",
-        started_at=T0,
-        captured_at=T0 + timedelta(seconds=phase_seq),
-        ended_at=T0 + timedelta(seconds=phase_seq) if phase is Phase.CLOSED else None,
-        clock=ClockState(synchronised=True),
-        confidence=0.5,
-        rule="smoke/1",
-    )
-
-
-def add(store: Store, outbox: Outbox, **kwargs: object) -> AlertMessage:
-    with store.transaction() as connection:
-        made = message(outbox, outbox.reserve(connection), **kwargs)  # type: ignore[arg-type]
-        outbox.put(connection, made)
-    return made
-
 
 def test_a_row_leaves_on_an_ack_for_this_database_alone(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
@@ -56,8 +24,8 @@ def test_a_row_leaves_on_an_ack_for_this_database_alone(tmp_path: Path) -> None:
         first, second = add(store, outbox), add(store, outbox)
         assert outbox.acknowledge(uuid.uuid4().hex, [first.outbox_seq]) == 0
         assert outbox.acknowledge(store.outbox_id, [first.outbox_seq, 77]) == 1
-        assert [row.seq for row in outbox.waiting(10)] == [second.outbox_seq]
-        assert decode("alert", outbox.waiting(10)[0].payload) == second
+        assert [row.seq for row in waiting(outbox)] == [second.outbox_seq]
+        assert decode("alert", waiting(outbox)[0].payload) == second
 
 
 def test_sequence_numbers_are_never_given_twice(tmp_path: Path) -> None:
@@ -79,7 +47,7 @@ def test_updates_are_given_up_first_then_closed_and_counted(tmp_path: Path) -> N
             add(store, outbox, alert_id=alert_id)
             add(store, outbox, alert_id=alert_id, phase=Phase.UPDATED, phase_seq=1)
             add(store, outbox, alert_id=alert_id, phase=Phase.CLOSED, phase_seq=2)
-        left = [decode("alert", row.payload) for row in outbox.waiting(100)]
+        left = [decode("alert", row.payload) for row in waiting(outbox)]
         health = outbox.health(0, 0)
     phases = [one.phase for one in left if isinstance(one, AlertMessage)]
     assert (phases.count(Phase.OPENED), phases.count(Phase.CLOSED)) == (4, 4)
@@ -99,7 +67,7 @@ def test_open_alerts_are_known_until_closed_and_can_be_sent_again(tmp_path: Path
         assert outbox.open_ids() == (opened.alert_id,)
         unknown = uuid.uuid4().hex
         assert outbox.resend([opened.alert_id, unknown]) == (2, (unknown,))
-        again = [decode("alert", row.payload) for row in outbox.waiting(10)]
+        again = [decode("alert", row.payload) for row in waiting(outbox)]
         assert [(one.phase_seq, one.outbox_seq) for one in again if isinstance(one, AlertMessage)] == [(0, 3), (1, 4)]
         assert outbox.open_of("cam-1")[opened.alert_id].phase_seq == 1
         assert outbox.cameras_with_open_alerts() == {"cam-1"}
@@ -121,7 +89,7 @@ def test_a_message_held_back_says_so(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         outbox = Outbox(store, 1 << 20)
         made = add(store, outbox)
-        row = outbox.waiting(1)[0]
+        row = waiting(outbox)[0]
     late = decode("alert", mark_historical(row.payload))
     assert late == made.model_copy(update={"historical": True})
     assert 0 <= row.age_s < 30
@@ -137,11 +105,11 @@ def test_a_full_disk_is_retryable_and_loses_nothing_written_before(tmp_path: Pat
         with pytest.raises(StoreFull):
             for _ in range(200):
                 add(store, outbox)
-        kept = len(outbox.waiting(500))
+        kept = len(waiting(outbox))
         with store.reading() as connection:
             connection.execute("PRAGMA max_page_count=100000")
         after = add(store, outbox)
-        seqs = [row.seq for row in outbox.waiting(500)]
+        seqs = [row.seq for row in waiting(outbox)]
     assert seqs[0] == before.outbox_seq
     assert seqs[-1] == after.outbox_seq == kept + 1
 
@@ -170,19 +138,17 @@ def test_a_damaged_database_is_set_aside_and_a_fresh_one_takes_over(tmp_path: Pa
 
 
 WRITER = """
-import sys, json
+import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from test_outbox import add
-from alerts.messages import Phase
+from edge_kit import message
 from edge.store import Store
 from edge.outbox import Outbox
 with Store(Path(sys.argv[1])) as store:
     outbox = Outbox(store, 64 << 20)
     while True:
         with store.transaction() as connection:
-            import test_outbox
-            made = test_outbox.message(outbox, outbox.reserve(connection))
+            made = message(outbox, outbox.reserve(connection))
             outbox.put(connection, made)
             connection.execute("INSERT OR REPLACE INTO camera_state VALUES ('cam', ?, 0)", (str(made.outbox_seq).encode(),))
         print(made.outbox_seq, flush=True)
@@ -193,7 +159,7 @@ def test_kill_9_loses_nothing_that_was_committed_and_tears_nothing_apart(tmp_pat
     said = 0
     for _ in range(6):
         child = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parent)],
+            [sys.executable, "-c", WRITER, str(tmp_path), str(Path(__file__).parents[1])],
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
@@ -206,7 +172,7 @@ def test_kill_9_loses_nothing_that_was_committed_and_tears_nothing_apart(tmp_pat
         child.wait(10)
         said = max([said, *map(int, rest[:-1])])
         with Store(tmp_path) as store:
-            seqs = [row.seq for row in Outbox(store, 64 << 20).waiting(10000)]
+            seqs = [row.seq for row in waiting(Outbox(store, 64 << 20))]
             state = int(store.states()["cam"])
         assert seqs == list(range(1, len(seqs) + 1)), "no gap, nothing twice"
         assert len(seqs) >= said, "everything that was said to be written is there"
@@ -224,7 +190,7 @@ def test_the_bound_holds_and_everything_is_accounted_for(
         open_seq: dict[str, int] = {}
         for step in steps:
             if step == "ack":
-                acked += outbox.acknowledge(store.outbox_id, [row.seq for row in outbox.waiting(2)])
+                acked += outbox.acknowledge(store.outbox_id, outbox.sequences(2))
                 continue
             if step == "open" or not open_seq:
                 open_seq[add(store, outbox).alert_id] = 0

@@ -1,0 +1,127 @@
+"""The box's word on itself, every 30 s: what each camera saw, what waits, what was given up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from alerts.messages import (
+    MAX_MESSAGE_BYTES,
+    BlindReason,
+    CameraHealth,
+    ClockState,
+    Freshness,
+    HealthMessage,
+    OutboxHealth,
+)
+from edge.records import CameraReport
+
+PERIOD_S = 30.0
+# 25 cameras with a long detail each and 100 ids stay below MAX_MESSAGE_BYTES; a test holds it
+CAMERAS_A_PART = 25
+ALERTS_A_PART = 100
+MAX_DETAIL = 160
+GAP_INTERVALS = 3.0  # two analyses further apart than this leave the time between unwatched
+MIN_GAP_S = 3.0
+
+
+@dataclass(slots=True)
+class CameraTally:
+    """What one camera did in the running period. All times on one monotonic clock, in seconds."""
+
+    camera: str
+    interval_s: float
+    covered_s: float = 0.0
+    analysed: int = 0
+    dropped: int = 0
+    lags_ms: list[float] = field(default_factory=list)
+    last_captured_at: datetime | None = None
+    _seen_s: float | None = None
+
+    def add(self, report: CameraReport) -> None:
+        """Count a report in; time since the last good analysis is covered unless it is a gap."""
+        self.dropped += report.dropped
+        self.analysed += report.analysed
+        self.lags_ms += report.lag_ms
+        if report.last_captured_at is not None:
+            self.last_captured_at = report.last_captured_at
+        if report.trouble is not None:
+            self._seen_s = None
+            return
+        if report.analysed == 0:
+            return
+        if self._seen_s is not None:
+            gap_s = report.at_s - self._seen_s
+            if gap_s <= max(GAP_INTERVALS * self.interval_s, MIN_GAP_S):
+                self.covered_s += gap_s
+        self._seen_s = report.at_s
+
+    def close(self, state: tuple[Freshness, BlindReason | None, str], period_s: float) -> CameraHealth:
+        """Return the period's figures and begin the next one."""
+        freshness, reason, detail = state
+        health = CameraHealth(
+            camera=self.camera,
+            state=freshness,
+            reason=reason,
+            detail=detail[:MAX_DETAIL],
+            last_captured_at=self.last_captured_at,
+            covered_s=round(min(self.covered_s, period_s), 3),
+            analysed=self.analysed,
+            dropped=self.dropped,
+            lag_p95_ms=percentile(self.lags_ms, 0.95),
+            interval_s=self.interval_s,
+        )
+        self.covered_s, self.analysed, self.dropped, self.lags_ms = 0.0, 0, 0, []
+        return health
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the smallest value that at least ``share`` of the values do not exceed; None for none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFacts:
+    """What all parts of a health message have in common."""
+
+    boot_id: str
+    at: datetime
+    period_s: float
+    clock: ClockState
+    outbox: OutboxHealth
+    disk_free_bytes: int
+    workers_restarted: int
+    version: str
+    config_sha256: str
+
+
+def health_messages(
+    facts: BoxFacts, cameras: Sequence[CameraHealth], open_alerts: Sequence[str]
+) -> tuple[HealthMessage, ...]:
+    """Split a box's health into as many messages as the contract's size asks for, at least one."""
+    parts = max(1, math.ceil(len(cameras) / CAMERAS_A_PART), math.ceil(len(open_alerts) / ALERTS_A_PART))
+    return tuple(
+        HealthMessage(
+            boot_id=facts.boot_id,
+            at=facts.at,
+            period_s=facts.period_s,
+            part=part,
+            parts=parts,
+            clock=facts.clock,
+            cameras=tuple(cameras[part * CAMERAS_A_PART : (part + 1) * CAMERAS_A_PART]),
+            outbox=facts.outbox,
+            open_alerts=tuple(open_alerts[part * ALERTS_A_PART : (part + 1) * ALERTS_A_PART]),
+            disk_free_bytes=facts.disk_free_bytes,
+            workers_restarted=facts.workers_restarted,
+            version=facts.version,
+            config_sha256=facts.config_sha256,
+        )
+        for part in range(parts)
+    )
+
+
+__all__ = ["MAX_MESSAGE_BYTES", "PERIOD_S", "BoxFacts", "CameraTally", "health_messages", "percentile"]

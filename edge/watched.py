@@ -1,0 +1,285 @@
+"""One camera inside a worker: when to look, what a look costs and brings, what is written down.
+
+Everything here happens in the worker's one loop and never waits: a picture is there or it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from alerts.messages import BlindReason, EvidenceRole
+from edge.config import CameraConfig
+from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.pipeline import CameraPipeline
+from edge.records import CameraRecord, CameraReport, EvidenceRef, FromWorker, Resumed, Snapshot, TakeSnapshot
+from edge.sight import judge_picture
+from streams.errors import StreamError
+from streams.frame import Frame
+from streams.freeze import FreezePolicy, FreezeState, FreezeVerdict, advance, sample_luma
+from streams.status import StreamReason, StreamState, StreamStatus
+from towerwatch.logs import get_logger
+
+log = get_logger(__name__)
+
+STATE_VERSION = 1
+SAVE_EVERY_S = 5.0
+REPORT_EVERY_S = 1.0
+SNAPSHOT_WAIT_S = 10.0
+SHOW_TROUBLE_AFTER_S = 5.0
+FREEZE = FreezePolicy()
+_TROUBLE = {
+    StreamReason.UNREACHABLE: BlindReason.UNREACHABLE,
+    StreamReason.SILENT: BlindReason.UNREACHABLE,
+    StreamReason.NOT_FOUND: BlindReason.UNREACHABLE,
+    StreamReason.REFUSED: BlindReason.REFUSED,
+    StreamReason.GARBAGE: BlindReason.GARBAGE,
+    StreamReason.END_OF_FILE: BlindReason.STALE,
+    StreamReason.INTERNAL: BlindReason.STALE,
+}
+
+
+class Ring(Protocol):
+    """What clips are cut from."""
+
+    def cut(self, start: datetime, end: datetime, path: Path) -> Path | None:
+        """Write a clip; see :class:`streams.ring.PacketRing`."""
+        ...
+
+
+class Live(Protocol):
+    """What a worker needs of :class:`streams.live.LiveCamera`."""
+
+    @property
+    def ring(self) -> Ring:
+        """The packet ring."""
+        ...
+
+    def start(self) -> None:
+        """Begin to read."""
+        ...
+
+    def stop(self, timeout_s: float) -> bool:
+        """End."""
+        ...
+
+    def latest(self, timeout_s: float) -> Frame | None:
+        """Return the newest picture that nobody has taken."""
+        ...
+
+    def status(self) -> StreamStatus:
+        """Return state and counters."""
+        ...
+
+
+class WatchedCamera:
+    """One camera with its stream, pipeline and evidence. Times in seconds of ``time.monotonic()``."""
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        live: Live,
+        pipeline: CameraPipeline | None,
+        keeper: EvidenceKeeper,
+        writer: EvidenceWriter,
+        *,
+        model_trouble: str = "",
+    ) -> None:
+        """Store the parts; ``pipeline`` is None, and ``model_trouble`` says why, without its models."""
+        self.config = config
+        self.live = live
+        self._pipeline = pipeline
+        self._keeper = keeper
+        self._writer = writer
+        self._model_trouble = model_trouble
+        self._freeze: FreezeState | None = None
+        presets = [view.preset for view in config.views]
+        self._preset = "fixed" if "fixed" in presets else presets[0]
+        self._analysed_s: float | None = None
+        self._arrived_s: float | None = None
+        self._spacing_s = config.interval_s
+        self._saved_s = float("-inf")
+        self._reported_s = float("-inf")
+        self._dropped = 0
+        self._picture_trouble: tuple[BlindReason, str] | None = None
+        self._trouble_since_s: float | None = None
+        self._shown = False
+        self._lasting_s = 0.0
+        self._snapshot: tuple[str, float] | None = None
+        self._last_captured_at: datetime | None = None
+
+    def resume(self, state: bytes | None) -> Resumed:
+        """Continue from a stored state; one that cannot be read is left behind with a log line."""
+        if state is not None and self._pipeline is not None:
+            try:
+                document = json.loads(state)
+                if document.get("version") == STATE_VERSION:
+                    self._pipeline.load(document["pipeline"])
+                    alive = [*self._pipeline.open_alerts(), *self._pipeline.candidates()]
+                    self._keeper.load(document["evidence"], frozenset(one.alert_id for one in alive))
+            except Exception:  # guard of one state: a damaged one must not stop the camera
+                log.exception("stored state cannot be used, the camera starts afresh", camera=self.config.id)
+        opened = () if self._pipeline is None else self._pipeline.open_alerts()
+        return Resumed(self.config.id, frozenset(one.alert_id for one in opened))
+
+    @property
+    def sees_alerts(self) -> bool:
+        """Whether it has its models, and so may say which alerts are still open."""
+        return self._pipeline is not None
+
+    def due_s(self) -> float:
+        """Return when to look next.
+
+        A picture is taken as soon as it arrives, if it lies closer to the wanted interval than the
+        picture after it will; so the way from arrival to analysis stays short whatever the stream's
+        own rhythm is.
+        """
+        if self._analysed_s is None:
+            return float("-inf")
+        return self._analysed_s + self.config.interval_s - min(self._spacing_s, self.config.interval_s) / 2
+
+    def look(self, now_s: float) -> list[FromWorker]:
+        """Take a picture if one is there, analyse it, and return what the supervisor must know."""
+        frame = self.live.latest(0.0) if now_s >= self.due_s() else None
+        if frame is not None:
+            if self._arrived_s is not None and frame.monotonic_s > self._arrived_s:
+                self._spacing_s = frame.monotonic_s - self._arrived_s
+            self._arrived_s = frame.monotonic_s
+            if frame.monotonic_s >= self.due_s():
+                return self._analyse(frame)
+        out = self._snapshot_overdue(now_s)
+        if now_s - self._reported_s >= REPORT_EVERY_S:
+            out.append(self._report(now_s, analysed=0, lag_ms=()))
+        return out
+
+    def _analyse(self, frame: Frame) -> list[FromWorker]:
+        self._analysed_s = frame.monotonic_s
+        self._last_captured_at = frame.captured_at
+        out: list[FromWorker] = self._answer_snapshot(frame)
+        trouble = self._judge(frame)
+        picture: EvidenceRef | None = None
+        if trouble is None:
+            out += self._process(frame)
+            trouble = self._picture_trouble  # the model may have failed
+        else:
+            picture = self._picture_of_trouble(frame)
+        now_s = time.monotonic()
+        lag_ms = (now_s - frame.monotonic_s) * 1000.0
+        analysed = 1 if trouble is None else 0
+        out.append(self._report(now_s, analysed=analysed, lag_ms=(lag_ms,) * analysed, picture=picture))
+        return out
+
+    def _judge(self, frame: Frame) -> tuple[BlindReason, str] | None:
+        """Say whether the picture shows something new; what does not is not analysed."""
+        reason, detail = judge_picture(frame.image)
+        self._freeze = advance(self._freeze, sample_luma(frame), FREEZE)
+        self._lasting_s = 0.0
+        if reason is None and self._freeze.verdict is FreezeVerdict.FROZEN:
+            self._lasting_s = self._freeze.still_s
+            reason, detail = BlindReason.FROZEN, f"the very same picture for {self._lasting_s:.0f} s"
+        if reason is None and self._model_trouble:
+            reason, detail = BlindReason.MODEL_FAILED, self._model_trouble
+        self._picture_trouble = None if reason is None else (reason, detail)
+        if reason is None:
+            self._trouble_since_s, self._shown = None, False
+        elif self._trouble_since_s is None:
+            self._trouble_since_s = frame.monotonic_s
+        return self._picture_trouble
+
+    def _picture_of_trouble(self, frame: Frame) -> EvidenceRef | None:
+        since_s = self._trouble_since_s
+        if self._shown or since_s is None or frame.monotonic_s - since_s < SHOW_TROUBLE_AFTER_S:
+            return None
+        self._shown = True
+        return self._writer.picture(frame.image, EvidenceRole.CONTEXT_NOW, frame.captured_at)
+
+    def _process(self, frame: Frame) -> list[FromWorker]:
+        if self._pipeline is None:
+            return []
+        try:
+            events = self._pipeline.process(frame, self._preset)
+        except Exception as error:  # guard of one picture: the next one may pass
+            log.exception("picture could not be analysed", camera=self.config.id)
+            self._picture_trouble = (BlindReason.MODEL_FAILED, f"analysis failed: {type(error).__name__}")
+            return []
+        changes, kept = self._keeper.attend(frame, events)
+        now_s = time.monotonic()
+        if not changes and not kept and now_s - self._saved_s < SAVE_EVERY_S:
+            return []
+        self._saved_s = now_s
+        return [CameraRecord(self.config.id, self._state(), changes, kept)]
+
+    def save(self) -> CameraRecord | None:
+        """Return the state for a last time; None without models."""
+        return None if self._pipeline is None else CameraRecord(self.config.id, self._state())
+
+    def _state(self) -> bytes:
+        assert self._pipeline is not None  # noqa: S101 - both callers have looked
+        state: dict[str, Any] = {
+            "version": STATE_VERSION,
+            "pipeline": self._pipeline.dump(),
+            "evidence": self._keeper.dump(),
+        }
+        return json.dumps(state, separators=(",", ":")).encode()
+
+    def _report(
+        self, now_s: float, *, analysed: int, lag_ms: tuple[float, ...], picture: EvidenceRef | None = None
+    ) -> CameraReport:
+        status = self.live.status()
+        dropped, self._dropped = status.dropped - self._dropped, status.dropped
+        trouble = self._stream_trouble(status) or self._picture_trouble
+        self._reported_s = now_s
+        return CameraReport(
+            camera=self.config.id,
+            at_s=now_s,
+            trouble=None if trouble is None else trouble[0],
+            detail="" if trouble is None else trouble[1],
+            lasting_s=self._lasting_s,
+            last_captured_at=self._last_captured_at,
+            analysed=analysed,
+            dropped=max(dropped, 0),
+            lag_ms=lag_ms,
+            picture=picture,
+        )
+
+    @staticmethod
+    def _stream_trouble(status: StreamStatus) -> tuple[BlindReason, str] | None:
+        if status.state is StreamState.LIVE or status.reason is None:
+            return None
+        return _TROUBLE[status.reason], status.detail or status.reason.value
+
+    def take_snapshot(self, request: TakeSnapshot, now_s: float) -> None:
+        """Write the next picture for somebody who asked."""
+        self._snapshot = (request.request_id, now_s + SNAPSHOT_WAIT_S)
+
+    def _answer_snapshot(self, frame: Frame) -> list[FromWorker]:
+        if self._snapshot is None:
+            return []
+        request_id, self._snapshot = self._snapshot[0], None
+        ref = self._writer.picture(frame.image, EvidenceRole.CONTEXT_NOW, frame.captured_at)
+        return [Snapshot(request_id, ref, "" if ref else "picture could not be written")]
+
+    def _snapshot_overdue(self, now_s: float) -> list[FromWorker]:
+        if self._snapshot is None or now_s < self._snapshot[1]:
+            return []
+        request_id, self._snapshot = self._snapshot[0], None
+        trouble = self._stream_trouble(self.live.status())
+        return [Snapshot(request_id, None, trouble[1] if trouble else "no picture came")]
+
+    def start(self) -> None:
+        """Begin to read; an address that can never work is reported as a camera without picture."""
+        try:
+            self.live.start()
+        except StreamError as error:
+            log.warning("camera cannot be started", camera=self.config.id, why=str(error))
+
+    def stop(self, timeout_s: float) -> bool:
+        """End reading; tell whether the reader has ended."""
+        return self.live.stop(timeout_s)
+
+
+CameraFactory = Callable[[CameraConfig], WatchedCamera]

@@ -1,0 +1,187 @@
+"""The worker process: owns some cameras, analyses them in turn, and tells the supervisor by a pipe.
+
+It holds decoders and runtimes, so it may crash; nothing that must last lives here alone. It ends
+when the supervisor does, by the pipe's end and by the kernel's parent-death signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+
+from edge.config import CameraConfig
+from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.pipeline import CameraPipeline
+from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
+from edge.spec import WorkerSpec
+from edge.watched import WatchedCamera
+from models.detector import Detector
+from models.load import load_detector
+from streams.live import LiveCamera, LiveSettings
+from towerwatch.logs import configure_logging, get_logger
+
+log = get_logger(__name__)
+
+HEARTBEAT_S = 1.0
+LOOK_S = 0.03  # cameras are asked for pictures this often; a look without a picture costs microseconds
+RESUME_WAIT_S = 60.0
+STOP_CAMERAS_S = 3.0
+PR_SET_PDEATHSIG = 1
+
+
+def worker_main(connection: Connection, spec: WorkerSpec) -> None:
+    """Be a worker until told to stop or until the supervisor is gone. The process's entry point."""
+    _die_with_parent()
+    configure_logging(f"worker-{spec.index}", level=spec.log_level)
+    stopping = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the group; the supervisor orders the stop
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
+    try:
+        if not connection.poll(RESUME_WAIT_S):
+            return
+        resume = connection.recv()
+        if not isinstance(resume, Resume):
+            return
+        connection.send(Heartbeat(ready=False))
+        detectors, troubles = load_detectors(spec)
+        cameras = [build_camera(spec, camera, detectors, troubles) for camera in spec.cameras]
+        left = Worker(connection, cameras, stopping).run(resume.states)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # the supervisor is gone; what it did not commit never happened
+    if left:
+        # readers that hang in native code would hold up, or crash, the interpreter's own shutdown
+        log.warning("camera readers left behind", cameras=left)
+        os._exit(0)
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died in between
+        os._exit(1)
+
+
+def load_detectors(spec: WorkerSpec) -> tuple[dict[str, Detector], dict[str, str]]:
+    """Load each model that this worker's cameras use, once; return what failed and why beside them."""
+    names = sorted({name for camera in spec.cameras for name in spec.config.model_names(camera)})
+    detectors: dict[str, Detector] = {}
+    troubles: dict[str, str] = {}
+    for name in names:
+        options = spec.config.model_config_of(name)
+        try:
+            detectors[name] = load_detector(
+                options.model or name,
+                models_dir=spec.config.models_dir,
+                runtime=options.runtime,
+                provider=options.provider,
+                precision=options.precision,
+                threads=options.threads,
+                confidence=options.confidence,
+            )
+        except Exception as error:  # guard of one model: cameras with other models go on
+            log.exception("model cannot be loaded", model=name)
+            troubles[name] = f"model {name}: {error}"
+    return detectors, troubles
+
+
+def build_camera(
+    spec: WorkerSpec, camera: CameraConfig, detectors: Mapping[str, Detector], troubles: Mapping[str, str]
+) -> WatchedCamera:
+    """Put stream, pipeline and evidence of one camera together."""
+    live = LiveCamera(
+        LiveSettings(
+            url=camera.url,
+            username=camera.username,
+            password=camera.password,
+            decode=camera.decode,
+            min_interval_s=min(0.5, camera.interval_s / 2),
+            open_timeout_s=camera.open_timeout_s,
+            read_timeout_s=camera.read_timeout_s,
+            ring_mib=spec.config.limits.ring_mib,
+            name=camera.id,
+        )
+    )
+    trouble = "; ".join(troubles[name] for name in spec.config.model_names(camera) if name in troubles)
+    pipeline = None if trouble else CameraPipeline(camera, detectors, lambda: uuid.uuid4().hex)
+    writer = EvidenceWriter(spec.evidence_folder, spec.config.evidence.jpeg_quality)
+    keeper = EvidenceKeeper(writer, spec.config.evidence, live.ring.cut)
+    return WatchedCamera(camera, live, pipeline, keeper, writer, model_trouble=trouble)
+
+
+class Worker:
+    """The loop over cameras. One slow, dead or hostile camera never delays another's turn."""
+
+    def __init__(
+        self, connection: Connection, cameras: Sequence[WatchedCamera], stopping: threading.Event
+    ) -> None:
+        """Store the parts."""
+        self._connection = connection
+        self._cameras = list(cameras)
+        self._stopping = stopping
+        self._beat_s = float("-inf")
+
+    def run(self, states: Mapping[str, bytes]) -> list[str]:
+        """Resume, start, watch until stopped; return the ids of cameras whose readers hang."""
+        for camera in self._cameras:
+            resumed = camera.resume(states.get(camera.config.id))
+            if camera.sees_alerts:
+                self._send(resumed)
+            camera.start()
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return self._stop_cameras()
+        left = self._stop_cameras()
+        for camera in self._cameras:
+            if (record := camera.save()) is not None:
+                self._send(record)
+        return left
+
+    def _turn(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._beat_s >= HEARTBEAT_S:
+            self._beat_s = now_s
+            self._send(Heartbeat(ready=True))
+        looked = False
+        # one look each, the longest overdue first: under load all get slower alike and none starves
+        for camera in sorted(self._cameras, key=WatchedCamera.due_s):
+            messages = camera.look(time.monotonic())
+            for message in messages:
+                self._send(message)
+            if len(messages) > 1:
+                looked = True
+                self._obey(0.0)
+        self._obey(0.0 if looked else LOOK_S)
+
+    def _obey(self, wait_s: float) -> None:
+        while self._connection.poll(wait_s):
+            order = self._connection.recv()
+            if isinstance(order, Stop):
+                self._stopping.set()
+            elif isinstance(order, TakeSnapshot):
+                for camera in self._cameras:
+                    if camera.config.id == order.camera:
+                        camera.take_snapshot(order, time.monotonic())
+            wait_s = 0.0
+
+    def _send(self, message: FromWorker) -> None:
+        self._connection.send(message)
+
+    def _stop_cameras(self) -> list[str]:
+        for camera in self._cameras:
+            camera.stop(0.0)
+        deadline_s = time.monotonic() + STOP_CAMERAS_S
+        return [
+            camera.config.id
+            for camera in self._cameras
+            if not camera.stop(max(0.0, deadline_s - time.monotonic()))
+        ]
