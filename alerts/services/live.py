@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import cast, Literal
+from typing import Literal, cast
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from alerts.services.views import ChangeView
@@ -29,7 +28,6 @@ QUEUE = 256
 # PostgreSQL hands out ids before commit, so a lower id can become visible after a higher one:
 # read again what is younger than this, and drop what was seen
 LOOK_BACK = timedelta(seconds=20)
-KEEP = timedelta(hours=1)
 
 log = get_logger(__name__)
 
@@ -82,11 +80,7 @@ class LiveService:
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscription]:
-        """Listen from now on; call inside a running event loop::
-
-        with services.live.subscribe() as changes:
-            async for change in changes: ...
-        """
+        """Listen from now on; call it inside a running event loop, iterate with ``async for``."""
         subscription = Subscription(asyncio.get_running_loop())
         with self._lock:
             self._listeners.add(subscription)
@@ -126,11 +120,6 @@ class LiveService:
         self._seen.update({row.id: now for row in fresh})
         self._after = max([self._after, *(row.id for row in rows)])
         return [_view(row) for row in fresh]
-
-    def prune(self) -> None:
-        """Delete changes that no live view can still need."""
-        with self._database.write() as session:
-            session.execute(delete(Change).where(Change.at < utc_now() - KEEP))
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_S):

@@ -57,6 +57,11 @@ class Database:
         if not self.is_sqlite:
             session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
 
+    def ping(self) -> None:
+        """Ask the database for an answer; raise what SQLAlchemy raises if it gives none."""
+        with self._reader.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
     def close(self) -> None:
         """Give all connections back."""
         self.engine.dispose()

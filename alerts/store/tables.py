@@ -115,6 +115,7 @@ class Edge(Base):
     # open on the box and unknown here: {alert id: complete rounds seen so}
     unknown_open: Mapped[dict[str, Any]] = mapped_column(default=dict)
     silent_alert_id: Mapped[str | None] = mapped_column(HexId)
+    silent_since: Mapped[datetime | None]
 
 
 class Camera(Base):

@@ -152,6 +152,7 @@ def _edges() -> None:
         sa.Column("health_round", JSON, nullable=False),
         sa.Column("unknown_open", JSON, nullable=False),
         sa.Column("silent_alert_id", sa.String(length=32), nullable=True),
+        sa.Column("silent_since", UTC, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_edges")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_edges_token_hash")),
     )

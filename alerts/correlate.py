@@ -1,0 +1,138 @@
+"""Which alerts are one incident: a policy per kind, as functions over values.
+
+Two alerts are the same incident when they touch in time (nothing may be silent between them for longer
+than the policy's gap) and are the same place. The same place is the same *key*; smoke, which several towers
+see, is also the same place when two error ellipses meet.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from alerts.messages import Kind
+
+EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
+# 95 % ellipses of two towers need not touch for one plume: it drifts between two looks of a patrol
+SMOKE_MARGIN_M = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ellipse:
+    """A place with its 95 % error; semi-axes in m, orientation of the major one clockwise from north."""
+
+    lat_deg: float
+    lon_deg: float
+    semi_major_m: float
+    semi_minor_m: float
+    orientation_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One alert, as correlation sees it; ``ended_at`` is None while it lasts."""
+
+    kind: Kind
+    edge: str
+    camera: str
+    preset: str
+    zone: str | None
+    place_key: str
+    started_at: datetime
+    ended_at: datetime | None
+    ellipse: Ellipse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How alerts of one kind become incidents.
+
+    Attributes:
+        key: the name of the place; equal keys are the same place.
+        gap_s: seconds that may lie between the end of one alert and the start of the next.
+        near: joins places with different keys; None where only the key counts.
+
+    """
+
+    key: Callable[[Facts], str]
+    gap_s: float
+    near: Callable[[Facts, Facts], bool] | None = None
+
+
+def _spot(facts: Facts) -> str:
+    return f"{facts.edge}/{facts.camera}/{facts.preset}/{facts.place_key}"
+
+
+def _segment(facts: Facts) -> str:
+    return f"{facts.edge}/{facts.camera}/{facts.preset}/{facts.zone or facts.place_key}"
+
+
+def _camera(facts: Facts) -> str:
+    return f"{facts.edge}/{facts.camera}"
+
+
+def _edge(facts: Facts) -> str:
+    return facts.edge
+
+
+def ellipses_meet(one: Facts, other: Facts) -> bool:
+    """Say whether two error ellipses, with :data:`SMOKE_MARGIN_M` between them, touch on their line."""
+    if one.ellipse is None or other.ellipse is None:
+        return False
+    distance_m, bearing_deg = _distance_and_bearing(one.ellipse, other.ellipse)
+    reach_m = _reach_m(one.ellipse, bearing_deg) + _reach_m(other.ellipse, bearing_deg)
+    return distance_m <= reach_m + SMOKE_MARGIN_M
+
+
+def _distance_and_bearing(one: Ellipse, other: Ellipse) -> tuple[float, float]:
+    # equirectangular: off by less than 1 m within the few kilometres that matter here
+    middle = math.radians((one.lat_deg + other.lat_deg) / 2)
+    turn_deg = (other.lon_deg - one.lon_deg + 180) % 360 - 180
+    east_m = math.radians(turn_deg) * math.cos(middle) * EARTH_RADIUS_M
+    north_m = math.radians(other.lat_deg - one.lat_deg) * EARTH_RADIUS_M
+    return math.hypot(east_m, north_m), math.degrees(math.atan2(east_m, north_m))
+
+
+def _reach_m(ellipse: Ellipse, bearing_deg: float) -> float:
+    # polar form of the ellipse about its centre; a metre at least, so that a bare point divides too
+    major_m, minor_m = max(ellipse.semi_major_m, 1.0), max(ellipse.semi_minor_m, 1.0)
+    angle = math.radians(bearing_deg - ellipse.orientation_deg)
+    return major_m * minor_m / math.hypot(minor_m * math.cos(angle), major_m * math.sin(angle))
+
+
+# parking: a car that leaves and the next that takes its place are minutes apart in the alerts, since the
+# next must dwell again; 10 s only bridge a box that was restarted between two messages
+POLICIES: dict[Kind, Policy] = {
+    Kind.SMOKE: Policy(_spot, gap_s=30 * 60, near=ellipses_meet),
+    Kind.ILLEGAL_PARKING: Policy(_spot, gap_s=10),
+    Kind.STOPPED_VEHICLE: Policy(_spot, gap_s=10),
+    Kind.BLOCKED_ROAD: Policy(_segment, gap_s=10 * 60),
+    Kind.CAMERA_BLIND: Policy(_camera, gap_s=10 * 60),
+    Kind.EDGE_SILENT: Policy(_edge, gap_s=10 * 60),
+}
+
+
+def key_of(facts: Facts) -> str:
+    """Return the name of the place that an alert is about."""
+    return POLICIES[facts.kind].key(facts)
+
+
+def touch_in_time(one: Facts, other: Facts, gap_s: float) -> bool:
+    """Say whether two alerts overlap, or follow each other within ``gap_s`` seconds."""
+    gap = timedelta(seconds=gap_s)
+    before = one.ended_at is None or other.started_at <= one.ended_at + gap
+    after = other.ended_at is None or one.started_at <= other.ended_at + gap
+    return before and after
+
+
+def same_incident(one: Facts, other: Facts) -> bool:
+    """Say whether two alerts are about one thing."""
+    if one.kind is not other.kind:
+        return False
+    policy = POLICIES[one.kind]
+    if not touch_in_time(one, other, policy.gap_s):
+        return False
+    same_place = policy.key(one) == policy.key(other)
+    return same_place or (policy.near is not None and policy.near(one, other))

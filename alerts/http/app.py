@@ -1,0 +1,93 @@
+"""The application: routes, errors, security headers, and the console on top."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerts.http import errors, files, fleet, incidents, live, people
+from alerts.http.auth import SomeUser
+from alerts.http.context import Context
+from towerwatch import __version__
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class SecurityHeaders:
+    """Adds the headers that every answer carries, unless the route has set its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap an application."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, adding headers to the start of an answer."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
+    """Make the application; ``console`` overrides the configuration (tests serve the API alone)."""
+    app = make_api(context)
+    if context.config.console.enabled if console is None else console:
+        from alerts.console.mount import mount_console  # noqa: PLC0415 - the API needs no console stack
+
+        mount_console(app, context.services, settings=context.config.console)
+    return app
+
+
+def make_api(context: Context | None) -> FastAPI:
+    """Make the API alone; without a context it can only describe itself."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        served: Context = app.state.central
+        served.services.live.start()
+        try:
+            yield
+        finally:
+            served.services.live.stop()
+
+    app = FastAPI(
+        title="Towerwatch",
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.central = context
+    app.add_middleware(SecurityHeaders)
+    errors.install(app)
+    for module in (people, incidents, fleet, files, live):
+        app.include_router(module.router)
+
+    @app.get("/api/v1/openapi.json", include_in_schema=False)
+    def openapi(_user: SomeUser) -> dict[str, Any]:
+        return app.openapi()
+
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI description without running anything."""
+    return make_api(None).openapi()

@@ -1,0 +1,41 @@
+"""What every route needs, kept on the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from alerts.config import CentralConfig
+from alerts.evidence import BlobStore
+from alerts.playable import Player
+from alerts.services.bundle import Services, open_services
+from alerts.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The central side, as HTTP serves it."""
+
+    config: CentralConfig
+    database: Database
+    services: Services
+    evidence: BlobStore
+    artifacts: BlobStore
+    player: Player
+
+
+def make_context(config: CentralConfig, database: Database) -> Context:
+    """Open the stores under ``data_dir``, and the services."""
+    evidence = BlobStore(config.data_dir / "evidence")
+    artifacts = BlobStore(config.data_dir / "artifacts")
+    evidence.open()
+    artifacts.open()
+    player = Player(evidence, config.data_dir / "playable")
+    return Context(config, database, open_services(database), evidence, artifacts, player)
+
+
+def context_of(connection: HTTPConnection) -> Context:
+    """Return the context of the application that serves this request."""
+    return cast("Context", connection.app.state.central)

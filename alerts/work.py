@@ -1,0 +1,190 @@
+"""``central work``: take rows from the inbox and apply them; poison rows are set aside with a reason.
+
+Several workers, on several machines, share one PostgreSQL (``FOR UPDATE SKIP LOCKED``); SQLite has one.
+A row is taken, applied and marked done in one transaction: a worker killed at any moment leaves it pending.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from alerts.apply import apply_message
+from alerts.config import WorkSettings
+from alerts.inbox import is_away
+from alerts.messages import AlertMessage
+from alerts.parts import BEAT_S, beat
+from alerts.store.database import Database
+from alerts.store.tables import Change, Delivery, InboxRow
+from towerwatch.logs import get_logger
+from towerwatch.secrets import redact
+from towerwatch.timebase import iso_z, utc_now
+
+IDLE_S = 0.2
+PRUNE_EVERY_S = 600.0
+KEEP_CHANGES = timedelta(hours=1)
+KEEP_DELIVERIES = timedelta(days=30)
+MAX_ERROR = 1024
+
+log = get_logger(__name__)
+
+
+class Worker:
+    """The thread that applies inbox rows."""
+
+    def __init__(
+        self, database: Database, settings: WorkSettings, targets: Sequence[str] = (), *, index: int = 0
+    ) -> None:
+        """Keep what it needs; ``targets`` are the webhooks that new incidents are owed to."""
+        self.name = f"work-{index}"
+        self._database = database
+        self._settings = settings
+        self._targets = tuple(targets)
+        self._stop = threading.Event()
+        self._awake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._applied = 0
+        self._prunes = index == 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the inbox now; the consumer of the same process calls it after a commit."""
+        self._awake.set()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Stop after the batch that is being applied; False if that takes longer."""
+        self._stop.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            return not self._thread.is_alive()
+        return True
+
+    def alive(self) -> bool:
+        """Say whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def work_off(self, batch: int | None = None) -> int:
+        """Apply one batch of rows in one transaction, each behind a savepoint; return how many it took."""
+        now = utc_now()
+        due = (
+            select(InboxRow)
+            .where(InboxRow.state == "pending", InboxRow.next_try_at <= now)
+            .order_by(InboxRow.id)
+            .limit(batch or self._settings.batch)
+        )
+        with self._database.read() as session:  # a look that takes no write lock
+            if session.scalar(due.with_only_columns(InboxRow.id).limit(1)) is None:
+                return 0
+        with self._database.write() as session:
+            rows = session.scalars(due.with_for_update(skip_locked=True)).all()
+            for row in rows:
+                self._apply(session, row)
+        self._applied += len(rows)
+        return len(rows)
+
+    def _apply(self, session: Session, row: InboxRow) -> None:
+        row_id = row.id
+        try:
+            with session.begin_nested():
+                message = AlertMessage.model_validate_json(row.body)
+                apply_message(self._database, session, message, row.received_at, self._targets)
+                row.state, row.done_at, row.error = "done", utc_now(), None
+        except Exception as error:  # the per-message guard: one poison row must not stop the others
+            if isinstance(error, DBAPIError) and is_away(error):
+                raise
+            session.expire_all()
+            self._set_aside(session, row_id, error)
+
+    def _set_aside(self, session: Session, row_id: int, error: Exception) -> None:
+        row = session.get_one(InboxRow, row_id)
+        row.tries += 1
+        row.error = redact(f"{type(error).__name__}: {error}").replace("\0", "\\0")[:MAX_ERROR]
+        row.next_try_at = utc_now() + timedelta(seconds=2.0**row.tries)
+        if row.tries >= self._settings.max_tries:
+            row.state = "parked"
+        log.error(
+            "inbox row cannot be applied",
+            row=row_id,
+            tries=row.tries,
+            state=row.state,
+            error=row.error,
+            traceback="".join(traceback.format_exception(error)),
+        )
+
+    def _run(self) -> None:
+        batch, wait_s = self._settings.batch, IDLE_S
+        next_beat = next_prune = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                taken = self.work_off(batch)
+                batch, wait_s = self._settings.batch, IDLE_S
+                if self._prunes and time.monotonic() >= next_prune:
+                    next_prune = time.monotonic() + PRUNE_EVERY_S
+                    prune(self._database, utc_now(), self._settings.keep_inbox_days)
+            except DBAPIError as error:
+                # away, or two workers stood in each other's way: smaller steps, and a pause
+                log.warning("batch not applied; it will be tried again", error=str(error.orig))
+                taken, batch, wait_s = 0, 1, min(10.0, wait_s * 2)
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + BEAT_S
+                beat(self._database, self.name, {"applied": self._applied})
+            if not taken:
+                self._awake.wait(wait_s)
+                self._awake.clear()
+
+
+def prune(database: Database, now: datetime, keep_inbox_days: int) -> None:
+    """Delete inbox rows that are done, deliveries that are sent and changes that all have seen."""
+    with database.write() as session:
+        session.execute(
+            delete(InboxRow).where(
+                InboxRow.state == "done", InboxRow.done_at < now - timedelta(days=keep_inbox_days)
+            )
+        )
+        session.execute(delete(Change).where(Change.at < now - KEEP_CHANGES))
+        session.execute(
+            delete(Delivery).where(Delivery.state == "sent", Delivery.sent_at < now - KEEP_DELIVERIES)
+        )
+
+
+def list_parked(database: Database) -> list[dict[str, Any]]:
+    """Return inbox rows that were set aside, with their reasons."""
+    with database.read() as session:
+        return [
+            {
+                "inbox": row.id,
+                "edge": row.edge,
+                "alert_id": row.alert_id,
+                "phase_seq": row.phase_seq,
+                "reason": row.error,
+                "received_at": iso_z(row.received_at),
+            }
+            for row in session.scalars(
+                select(InboxRow).where(InboxRow.state == "parked").order_by(InboxRow.id)
+            )
+        ]
+
+
+def retry_parked(database: Database) -> int:
+    """Give parked rows a new chance, after a repair; return how many."""
+    with database.write() as session:
+        done = session.execute(
+            update(InboxRow)
+            .where(InboxRow.state == "parked")
+            .values(state="pending", tries=0, next_try_at=utc_now())
+            .returning(InboxRow.id)
+        )
+        return len(done.all())
