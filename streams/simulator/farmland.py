@@ -164,7 +164,7 @@ def farmland(seed: int, size: tuple[int, int], seconds: float, *, fire: bool) ->
 
 def _fire(camera: PinholeCamera, rng: np.random.Generator) -> tuple[Fire, tuple[float, float]]:
     """Choose where it burns, so that the plume stays in the picture, and how the wind blows."""
-    distance = float(rng.uniform(650, 1250))
+    distance = float(rng.uniform(520, 1000))
     wind = float(rng.choice([-1, 1]) * rng.uniform(0.8, 2.4))
     half = distance * math.tan(math.radians(camera.hfov_deg / 2))
     x = -math.copysign(float(rng.uniform(0.05, 0.45)) * half, wind)

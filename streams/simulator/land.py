@@ -65,14 +65,14 @@ def make_land(camera: PinholeCamera, light: Light, rng: np.random.Generator) -> 
     us, vs = np.meshgrid(np.arange(0.5, width), np.arange(0.5, height))
     gx, gy, distance = camera.ground_at(us, vs)
     clear_m = float(rng.uniform(3200, 6500))
-    haze_bgr = np.asarray(light.sky_bgr) * 0.9 + np.array([14.0, 14.0, 14.0])
+    haze_bgr = np.asarray(light.sky_bgr) * 0.5 + np.array([108.0, 108.0, 107.0])
     parcels = _parcels(rng)
     picture = _fields(parcels, gx, gy, distance, light, camera, rng)
     fade = np.nan_to_num(1 - np.exp(-distance / clear_m), nan=1.0).astype(np.float32)
     picture += fade[:, :, None] * (haze_bgr.astype(np.float32) - picture)
     cover = (np.nan_to_num(distance, nan=1e9) < _FAR_M).astype(np.float32)
     _hills(picture, cover, haze_bgr, camera, rng)
-    for near, far in ((3500, 9000), (1800, 3500), (900, 1800), (450, 900), (150, 450)):
+    for near, far in ((3500, 9000), (1800, 3500), (900, 1800), (450, 900), (230, 450)):
         haze = 1 - math.exp(-(near + far) / 2 / clear_m)
         _growth((picture, cover), parcels, (near, far), (haze, haze_bgr), (camera, light), rng)
     rows = max(8, int(np.flatnonzero(cover.min(axis=1) < 1).max(initial=0)) + 1)
@@ -223,16 +223,20 @@ def _clump(
     scale = camera.focal_px / float(depth[0]) * ss
     x, y = float(foot[0, 0]) * ss, float(foot[0, 1]) * ss
     radius = max(0.8, 0.36 * size_m * scale)
-    count = 4 if radius < 4 else 9 if radius < 10 else 22
+    count = 4 if radius < 4 else 9 if radius < 10 else int(min(160, 5 * radius))
+    coarse = 1.0 if count <= 9 else 3.0 / math.sqrt(count)
     base = np.asarray([44, 84, 70]) * rng.normal(1.0, 0.10)
     sun = light.sun_dir
     for k in range(count):
         up = k / max(1, count - 1)
-        dx, dy = rng.normal(0, 0.42), 0.3 + 0.95 * up + rng.normal(0, 0.12)
+        spread = 0.42 * math.sqrt(max(0.15, 1 - (2 * up - 0.9) ** 2))
+        dx, dy = rng.normal(0, spread), 0.3 + 0.95 * up + rng.normal(0, 0.12)
         facing = np.clip(0.55 + 0.45 * (sun[0] * dx * 1.4 + sun[2] * (up - 0.3)), 0.2, 1.2)
-        b, g, r = (float(v) for v in base * (0.5 + 0.75 * facing * light.ground_factor()))
+        b, g, r = (
+            float(v) for v in base * rng.normal(1.0, 0.1) * (0.42 + 0.8 * facing * light.ground_factor())
+        )
         centre = (int((x + dx * radius) * 16), int((y - dy * radius) * 16))
-        blob = max(1, int(radius * float(rng.uniform(0.45, 0.8)) * 16))
+        blob = max(1, int(radius * float(rng.uniform(0.45, 0.8)) * max(0.28, coarse) * 16))
         cv2.circle(layer, centre, blob, (b, g, r, 1.0), -1, cv2.LINE_8, 4)
 
 
@@ -258,7 +262,7 @@ def _village(
         corners = [(x, 0.0), (x + w, 0.0), (x + w, h), (x, h), (x + w - 0.6, h + roof), (x + 0.6, h + roof)]
         pixels, _ = camera.project(np.array([(a, y, z) for a, z in corners]))
         points = np.round(pixels * ss * 16).astype(np.int32)
-        wall = light.shade(np.array([[186.0, 194.0, 200.0]]), np.array([[0.0, -1.0, 0.0]]))[0]
+        wall = light.shade(np.array([[206.0, 212.0, 216.0]]), np.array([[0.0, -0.9, 0.44]]))[0]
         tile = (
             np.asarray([78, 84, 128] if rng.uniform() < 0.5 else [104, 102, 100])
             * light.ground_factor()

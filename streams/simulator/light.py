@@ -43,9 +43,13 @@ class Light:
         return (-x / z * height_m, -y / z * height_m)
 
 
-def daylight(rng: np.random.Generator) -> Light:
-    """Draw a plausible daylight: from overcast to clear, sun 28° to 62° high, anywhere around."""
-    azimuth = rng.uniform(0, 2 * math.pi)
+def daylight(rng: np.random.Generator, *, behind: bool = False) -> Light:
+    """Draw a plausible daylight: from overcast to clear, sun 28° to 62° high, anywhere around.
+
+    ``behind`` keeps the sun in the half of the sky behind the camera, where those who mount cameras
+    put it if they can; houses across the street then throw no shadow on it.
+    """
+    azimuth = math.pi + rng.uniform(-1.7, 1.7) if behind else rng.uniform(0, 2 * math.pi)
     elevation = math.radians(rng.uniform(28, 62))
     clear = rng.uniform(0.15, 1.0)
     warm = rng.uniform(0.0, 0.12)

@@ -90,7 +90,7 @@ def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> 
         hfov_deg=float(rng.uniform(50, 56)),
         size_px=size,
     )
-    light = daylight(rng)
+    light = daylight(rng, behind=True)
     lanes = _lanes(float(rng.uniform(10.5, 13.0)))
     away = tuple(lane for lane in lanes if lane.id.startswith("away"))
     stops = {lane.id: _ZONE_Y[1] - _START_Y + float(rng.uniform(-2, 4)) for lane in away}

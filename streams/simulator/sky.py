@@ -44,7 +44,7 @@ def make_sky(size: tuple[int, int], light: Light, haze_bgr: npt.NDArray[np.float
     clarity = light.shadow / 0.54
     zenith = np.asarray([188 + 22 * clarity, 172 - 20 * clarity, 158 - 62 * clarity], np.float32)
     haze = haze_bgr.astype(np.float32)
-    clear: FloatImage = np.repeat((haze + (zenith - haze) * up**0.75).astype(np.float32), width, axis=1)
+    clear: FloatImage = np.repeat((haze + (zenith - haze) * up**0.6).astype(np.float32), width, axis=1)
     drift = float(rng.uniform(0.3, 1.2)) * width / 960
     shape = (height, width + int(drift * min(seconds, _LONGEST_DRIFT_S)) + 2)
     # clouds are seen edge-on near the horizon: flat, small and dense there

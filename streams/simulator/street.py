@@ -40,7 +40,7 @@ def street(seed: int, size: tuple[int, int], *, lawful: bool) -> TrafficScene:
         hfov_deg=float(rng.uniform(58, 64)),
         size_px=size,
     )
-    light = daylight(rng)
+    light = daylight(rng, behind=True)
     speed = float(rng.uniform(8.5, 11.5))
     lanes = (
         Lane("near", -_LANE_START_M, (_STRIP + _MIDDLE) / 2, 0.0, 2 * _LANE_START_M, speed, 8.0),
@@ -146,7 +146,7 @@ def _events(scene: TrafficScene) -> tuple[TruthEvent, ...]:
 
 
 def _background(camera: PinholeCamera, light: Light, rng: np.random.Generator) -> Image:
-    plan = GroundPlan((-62.0, 62.0), (-6.0, 62.0), 0.035, rng)
+    plan = GroundPlan((-62.0, 62.0), (-12.0, 62.0), 0.035, rng)
     _paint_ground(plan, rng)
     props = _props(rng)
     for prop in props:
