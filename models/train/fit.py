@@ -1,0 +1,164 @@
+"""Train with Ultralytics: start, channels-last on CPUs, resume after a kill, a record of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.train.prepare import Prepared
+from models.train.recipe import Recipe
+from towerwatch.errors import ConfigError
+
+RUN_RECORD = "run.json"
+PASSED_ON = (
+    *(
+        "epochs",
+        "batch",
+        "optimizer",
+        "lr0",
+        "lrf",
+        "weight_decay",
+        "warmup_epochs",
+        "mosaic",
+        "close_mosaic",
+    ),
+    *("degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FitPlaces:
+    """Where a run finds what it starts from and leaves what it makes."""
+
+    weights: Path
+    runs: Path
+
+    def run(self, name: str) -> Path:
+        """Return the folder of the run of one recipe."""
+        return self.runs.resolve() / name / "fit"
+
+
+def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[str], None]) -> Path:
+    """Train, or go on training, and return the best checkpoint.
+
+    A run whose ``last.pt`` exists and is not finished continues from it, provided that the data
+    digest is the one it was started with.
+
+    Raises:
+        ConfigError: the run was started on other data, or what it starts from is not there.
+
+    """
+    folder = places.run(recipe.name)
+    record = folder / RUN_RECORD
+    last = folder / "weights" / "last.pt"
+    if record.exists():
+        known = json.loads(record.read_text(encoding="utf-8"))
+        if known["data_digest"] != prepared.digest:
+            then, now = known["data_digest"][:12], prepared.digest[:12]
+            msg = f"{folder}: was started on data {then}, not {now}; remove it"
+            raise ConfigError(msg)
+        if known.get("finished"):
+            say(f"{recipe.name}: already finished")
+            return folder / "weights" / "best.pt"
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"recipe": recipe.model_dump(), "data_digest": prepared.digest, "seed": recipe.seed}
+    record.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    resume = last if last.exists() else None
+    say(f"{recipe.name}: {'continues' if resume else 'starts'}, data {prepared.digest[:12]}")
+    _train(recipe, prepared, places, resume)
+    record.write_text(json.dumps({**document, "finished": True}, indent=1), encoding="utf-8")
+    return folder / "weights" / "best.pt"
+
+
+def _train(recipe: Recipe, prepared: Prepared, places: FitPlaces, resume: Path | None) -> None:
+    os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    import torch  # noqa: PLC0415 - in the [train] extra alone, and seconds to import
+
+    torch.set_num_threads(recipe.fit.threads)
+    trainer = _trainer_class(recipe, places)(overrides=_overrides(recipe, prepared, places, resume))
+    trainer.train()
+
+
+def _overrides(recipe: Recipe, prepared: Prepared, places: FitPlaces, resume: Path | None) -> dict[str, Any]:
+    plan = recipe.fit
+    folder = places.run(recipe.name)
+    out: dict[str, Any] = {
+        "model": plan.architecture,
+        "data": str(prepared.folder / "data.yaml"),
+        "project": str(folder.parent),
+        "name": folder.name,
+        "exist_ok": True,
+        "imgsz": plan.image_px,
+        "device": "cpu",
+        "workers": 1,
+        "amp": False,
+        "seed": recipe.seed,
+        "freeze": plan.freeze or None,
+        "patience": plan.epochs,
+        "cache": False,
+    }
+    out |= {key: getattr(plan, key) for key in PASSED_ON}
+    if resume is not None:
+        out["resume"] = str(resume)
+    return out
+
+
+def _trainer_class(recipe: Recipe, places: FitPlaces) -> type[Any]:
+    """Make Ultralytics' trainer start from our weights and run channels-last (16 % faster here)."""
+    import torch  # noqa: PLC0415 - see above
+    from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: PLC0415 - see above
+    from ultralytics.nn.tasks import DetectionModel  # noqa: PLC0415 - see above
+
+    class Trainer(DetectionTrainer):  # type: ignore[misc] # untyped library
+        def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:  # noqa: FBT001, FBT002 - the library's signature
+            model = DetectionModel(cfg, nc=self.data["nc"], ch=self.data["channels"], verbose=verbose)
+            if weights is not None:
+                model.load(weights)
+            elif recipe.fit.start:
+                model.load_state_dict(
+                    start_tensors(recipe.fit.start, model.state_dict(), places), strict=False
+                )
+            return model.to(memory_format=torch.channels_last)
+
+    return Trainer
+
+
+def start_tensors(start: str, wanted: dict[str, Any], places: FitPlaces) -> dict[str, Any]:
+    """Read the tensors a run starts from, those that fit ``wanted`` by name and shape.
+
+    ``start`` is a safetensors file under the weights folder, or the name of a recipe whose best
+    checkpoint is taken.
+
+    Raises:
+        ConfigError: it is not there, or not one tensor fits.
+
+    """
+    if start.endswith(".safetensors"):
+        from safetensors.torch import load_file  # noqa: PLC0415 - see above
+
+        path = places.weights / start
+        if not path.exists():
+            msg = f"start: {path}: no such file"
+            raise ConfigError(msg)
+        found = load_file(path)
+    else:
+        from ultralytics.nn.tasks import load_checkpoint  # noqa: PLC0415 - see above
+
+        path = places.run(start) / "weights" / "best.pt"
+        if not path.exists():
+            msg = f"start: {path}: no such checkpoint; train {start} first"
+            raise ConfigError(msg)
+        found = load_checkpoint(str(path))[0].state_dict()
+    fitting = {
+        key: value.float()
+        for key, value in found.items()
+        if key in wanted and value.shape == wanted[key].shape
+    }
+    if not fitting:
+        msg = f"start: {path}: not one tensor fits the architecture"
+        raise ConfigError(msg)
+    return fitting
