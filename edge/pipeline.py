@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from edge.config import AnyRuleConfig, CameraConfig, ViewConfig
+from edge.config import AnyRuleConfig, CameraConfig, SmokeRuleConfig, ViewConfig
 from edge.episode import EpisodeEvent
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
-from edge.observe import Box, Observation, Rule, Track
+from edge.observe import Box, Observation, Rule
 from edge.rules import build_rule
 from edge.track import Tracker
 from models.detections import Detections
 from models.detector import Detector
+from models.tiles import TiledDetector
 from streams.frame import Frame
 from towerwatch.timebase import parse_utc
 
@@ -26,9 +27,10 @@ MASKED_FRAC = 0.5  # a box that lies this far under masks does not count
 
 @dataclass(slots=True)
 class _Bound:
-    """One rule with what it needs and the episodes it made."""
+    """One rule with what it needs and the episodes it made; ``source`` names its boxes."""
 
     key: str
+    source: str
     config: AnyRuleConfig
     rule: Rule
     lifecycle: Lifecycle
@@ -87,6 +89,7 @@ class CameraPipeline:
     detectors: Mapping[str, Detector]
     new_id: Callable[..., str]
     _views: dict[str, _View] = field(init=False)
+    _sources: dict[str, Detector] = field(init=False, default_factory=dict)
     _clock: _Clock = field(init=False, default_factory=_Clock)
 
     def __post_init__(self) -> None:
@@ -96,7 +99,7 @@ class CameraPipeline:
     def _build(self, view: ViewConfig) -> _View:
         bound = []
         for config in view.rules:
-            detector = self.detectors[config.model]
+            source, detector = self._source(config)
             rule = build_rule(config, view, self.camera)
             terms = Terms(
                 rule=rule.name,
@@ -108,9 +111,18 @@ class CameraPipeline:
             )
             key = f"{config.kind}:{config.zone or ''}"
             lifecycle = Lifecycle(self.camera.id, view.preset, terms, self.new_id)
-            bound.append(_Bound(key, config, rule, lifecycle))
-        tracked = sorted({one.config.model for one in bound if one.config.kind != "smoke"})
+            bound.append(_Bound(key, source, config, rule, lifecycle))
+        tracked = sorted({one.source for one in bound if one.config.kind != "smoke"})
         return _View(view, bound, {name: Tracker() for name in tracked})
+
+    def _source(self, config: AnyRuleConfig) -> tuple[str, Detector]:
+        """Return the detector of a rule, through tiles where it wants them, and a name for its boxes."""
+        detector = self.detectors[config.model]
+        tile_px = config.tile_px if isinstance(config, SmokeRuleConfig) else None
+        name = config.model if tile_px is None else f"{config.model}/{tile_px}"
+        if name not in self._sources:
+            self._sources[name] = detector if tile_px is None else TiledDetector(detector, tile_px)
+        return name, self._sources[name]
 
     @property
     def awaits_confirmation(self) -> bool:
@@ -142,8 +154,8 @@ class CameraPipeline:
         view = self._views.get(preset)
         if view is None:
             return ()
-        models = sorted({one.config.model for one in view.rules})
-        detections = {name: self._detect(name, frame, view.config) for name in models}
+        sources = sorted({one.source for one in view.rules})
+        detections = {name: self._detect(name, frame, view.config) for name in sources}
         gap_s = float("inf") if view.last_s is None else now_s - view.last_s
         view.last_s = now_s
         tracks = {
@@ -159,22 +171,22 @@ class CameraPipeline:
                 preset=preset,
                 size_px=(frame.width_px, frame.height_px),
                 image=frame.image,
-                detections=detections[one.config.model],
-                tracks=tracks.get(one.config.model, ()),
+                detections=detections[one.source],
+                tracks=tracks.get(one.source, ()),
                 gap_s=gap_s,
             )
             events += one.lifecycle.step(frame.captured_at, gap_s, one.rule(seen))
         return tuple(events)
 
     def _detect(self, name: str, frame: Frame, view: ViewConfig) -> Detections:
-        found = self.detectors[name].detect([frame.image])[0]
+        found = self._sources[name].detect([frame.image])[0]
         return without_masked(found, view, (frame.width_px, frame.height_px))
 
-    def _wanted(self, view: _View, model: str, found: Detections) -> Detections:
+    def _wanted(self, view: _View, source: str, found: Detections) -> Detections:
         labels = {
             label
             for one in view.rules
-            if one.config.model == model and one.config.kind != "smoke"
+            if one.source == source and one.config.kind != "smoke"
             for label in one.config.labels
         }
         return found.with_labels(sorted(labels))
@@ -238,6 +250,3 @@ def to_frac(row: np.ndarray[Any, np.dtype[np.float32]], size_px: tuple[int, int]
     """Turn one box in pixels, shape (4,), into fractions of the frame."""
     width, height = size_px
     return (float(row[0]) / width, float(row[1]) / height, float(row[2]) / width, float(row[3]) / height)
-
-
-__all__ = ["CameraPipeline", "Track", "to_frac", "without_masked"]

@@ -98,8 +98,7 @@ class BlockedRoadRule:
         if state.occupancy_frac < self.config.min_occupancy_frac * ease:
             return None
         enough = standing[min(self.config.min_vehicles, len(standing)) - 1]
-        flow = self._road.flow_times(standing)
-        return max([enough.since_s, *flow])
+        return max(enough.since_s, self._road.last_flow_s(standing))
 
     def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
         measures = {

@@ -18,7 +18,7 @@ from edge.shapes import Zone, foot_of
 from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of
 
 MIN_HITS = 3  # detections; less is a slip of the detector, however long the place looked alike
-MIN_SEEN_FRAC = 0.2  # of the observations the detector must have found it in
+MIN_SEEN_FRAC = 0.3  # of the observations the detector must have found it in
 MIN_PRESENT_FRAC = 0.6  # and this share it must have been present in; a queue's places are not
 
 

@@ -22,7 +22,8 @@ from edge.observe import Box, Observation
 from edge.shapes import Zone, area, foot_of, iou
 from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
 
-FLOW_MEMORY_S = 600.0
+CELLS = 32  # passages are remembered on a grid of so many cells a side
+MAX_PASSAGES = 100
 SAME_PASSAGE_S = 4.0  # movers seen closer together in time may be one vehicle
 
 
@@ -56,7 +57,8 @@ class Road:
     stop_time_s: float
     interval_s: float
     _memory: SpotMemory = field(init=False)
-    _passages: list[tuple[float, float, float]] = field(default_factory=list)  # (seconds, x, y), oldest first
+    _last_flow_s: dict[tuple[int, int], float] = field(default_factory=dict)  # by cell (column, row)
+    _passages_s: list[float] = field(default_factory=list)  # anywhere in the zone, oldest first
 
     def __post_init__(self) -> None:
         """Make an empty memory."""
@@ -77,9 +79,7 @@ class Road:
         moving = tuple(
             one.box for one in vehicles if not any(iou(one.box, spot.box) >= 0.3 for spot in settling)
         )
-        if seen.gap_s <= 3 * self.interval_s:
-            self._passages += [(now_s, *_ground(box)) for box in moving]
-        self._passages = [one for one in self._passages if now_s - one[0] <= FLOW_MEMORY_S][-2000:]
+        self._remember(moving, now_s)
         standing = tuple(
             sorted(
                 (spot for spot in self._memory.spots if self._stands(spot, now_s)),
@@ -126,39 +126,47 @@ class Road:
             return median(speeds)
         return 0.0 if standing else math.nan
 
-    def flow_times(self, spots: Sequence[Spot]) -> list[float]:
-        """Return the seconds at which something moved through where these spots stand, oldest first.
+    def _remember(self, moving: Sequence[Box], now_s: float) -> None:
+        for box in moving:
+            x, y = _ground(box)
+            self._last_flow_s[min(int(x * CELLS), CELLS - 1), min(int(y * CELLS), CELLS - 1)] = now_s
+        if moving and (not self._passages_s or now_s - self._passages_s[-1] >= SAME_PASSAGE_S):
+            self._passages_s = [*self._passages_s[1 - MAX_PASSAGES :], now_s]
 
-        Through means inside their convex hull, half a body length wider. Sightings closer together
-        than a passage takes count once.
+    def last_flow_s(self, spots: Sequence[Spot]) -> float:
+        """Return when something last moved through where these spots stand; -inf if nothing has.
+
+        Through means inside their convex hull, half a body length wider.
         """
-        if not spots:
-            return []
+        if not spots or not self._last_flow_s:
+            return -math.inf
         points = [corner for spot in spots for corner in _corners(spot.box)]
         size = median(math.sqrt(area(spot.box)) for spot in spots)
         hull = MultiPoint(points).convex_hull.buffer(size / 2)
-        times: list[float] = []
-        for at_s, x, y in self._passages:
-            if hull.contains(Point(x, y)) and (not times or at_s - times[-1] >= SAME_PASSAGE_S):
-                times.append(at_s)
-        return times
+        through = [
+            at_s
+            for (column, row), at_s in self._last_flow_s.items()
+            if hull.contains(Point((column + 0.5) / CELLS, (row + 0.5) / CELLS))
+        ]
+        return max(through, default=-math.inf)
 
     def flow_past(self, spot: Spot) -> int:
-        """Count the passages anywhere in the zone since the spot began."""
-        times: list[float] = []
-        for at_s, _, _ in self._passages:
-            if at_s > spot.since_s and (not times or at_s - times[-1] >= SAME_PASSAGE_S):
-                times.append(at_s)
-        return len(times)
+        """Count the passages anywhere in the zone since the spot began, at most 100."""
+        return sum(at_s > spot.since_s for at_s in self._passages_s)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
-        return {"spots": self._memory.dump(), "passages": [list(one) for one in self._passages]}
+        return {
+            "spots": self._memory.dump(),
+            "flow": [[column, row, at_s] for (column, row), at_s in self._last_flow_s.items()],
+            "passages": list(self._passages_s),
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._memory.load(state.get("spots", ()))
-        self._passages = [(t, x, y) for t, x, y in state.get("passages", ())]
+        self._last_flow_s = {(int(x), int(y)): float(at_s) for x, y, at_s in state.get("flow", ())}
+        self._passages_s = [float(at_s) for at_s in state.get("passages", ())]
 
 
 def _ground(box: Box) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from edge.shapes import Zone
 from edge.spots import Spot
 
 MIN_HITS = 3
-MIN_SEEN_FRAC = 0.2
+MIN_SEEN_FRAC = 0.3
 PASSAGES = 2  # vehicles that went by while it stood: then it is no queue
 QUIET_FACTOR = 4.0
 CROWD = 3  # from so many standing at once, with nothing passing, it is congestion

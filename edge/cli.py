@@ -1,0 +1,141 @@
+"""``towerwatch edge``: check, replay, run, doctor. Each command imports its parts when it is called."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from towerwatch.errors import ConfigError
+from towerwatch.timebase import iso_z, parse_utc
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="The box's YAML file.")]
+EXIT_UNREACHABLE = 1
+
+
+class Decode(StrEnum):
+    """Which pictures of a video are looked at."""
+
+    FULL = "full"
+    KEYFRAMES = "keyframes"
+
+
+@app.callback()
+def edge() -> None:
+    """Watch cameras: check, doctor, run, replay."""
+
+
+def _say(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(text)
+
+
+@app.command()
+def check(
+    config: ConfigPath,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save a picture of each camera with its zones.")
+    ] = None,
+) -> None:
+    """Check a configuration: one line for each problem, exit 2; a camera out of reach, exit 1."""
+    from edge.config import load_config  # noqa: PLC0415 - loaded when called
+
+    parsed = load_config(config)
+    views = sum(len(camera.views) for camera in parsed.cameras)
+    _say(f"{config}: good; {len(parsed.cameras)} cameras, {views} views")
+    if draw is None:
+        return
+    from edge.check import draw_all  # noqa: PLC0415 - loaded when called
+
+    unreachable = 0
+    for drawn in draw_all(parsed, draw):
+        if drawn.problem is not None:
+            unreachable += 1
+            _say(f"{drawn.camera}: no picture: {drawn.problem}")
+        for path in drawn.pictures:
+            _say(f"{drawn.camera}: {path}")
+    if unreachable:
+        raise typer.Exit(EXIT_UNREACHABLE)
+
+
+def _start(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_utc(text)
+    except ValueError as error:
+        msg = f"--start {text}: {error}; write for example 2026-05-01T08:00:00+08:00"
+        raise ConfigError(msg) from None
+
+
+@app.command()
+def replay(  # noqa: PLR0917 - each is an option of the command
+    config: ConfigPath,
+    camera: Annotated[str, typer.Option(help="Camera whose views and rules are used.")],
+    source: Annotated[Path, typer.Option(help="A video file or a folder of pictures.")],
+    alerts: Annotated[Path, typer.Option(metavar="OUT.jsonl", help="One alert message a line.")],
+    preset: Annotated[str | None, typer.Option(help="View, where the camera has several.")] = None,
+    start: Annotated[str | None, typer.Option(help="When the video starts, with a zone.")] = None,
+    decode: Annotated[Decode, typer.Option(help="full: a picture every interval_s.")] = Decode.FULL,
+    evidence: Annotated[Path | None, typer.Option(metavar="DIR", help="Write alerts' pictures.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write pictures with zones and boxes drawn.")
+    ] = None,
+) -> None:
+    """Run a camera's rules over a file or folder, faster than real time; repeatable to the byte."""
+    from edge.config import load_config  # noqa: PLC0415 - loaded when called
+    from edge.replay import ReplayOptions  # noqa: PLC0415
+    from edge.replay_screen import replay_on_screen  # noqa: PLC0415
+    from streams.modes import DecodeMode  # noqa: PLC0415
+
+    options = ReplayOptions(
+        camera=camera,
+        source=source,
+        preset=preset,
+        start_at=_start(start),
+        decode=DecodeMode.parse(decode.value),
+        evidence_dir=evidence,
+        draw_dir=draw,
+    )
+    result = replay_on_screen(load_config(config), options, alerts)
+    span = (
+        f"{iso_z(result.first_at)} to {iso_z(result.last_at)}" if result.first_at and result.last_at else "-"
+    )
+    _say(f"{source}: {result.frames} pictures, {span}")
+    for (kind, phase), number in sorted(result.phases.items()):
+        _say(f"  {kind} {phase}: {number}")
+    if result.still_open:
+        _say(f"  still open at the end of the source: {len(result.still_open)}")
+
+
+class LogLevel(StrEnum):
+    """Lowest level shown in the log."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+
+
+@app.command()
+def run(
+    config: ConfigPath,
+    log_level: Annotated[LogLevel, typer.Option(help="Lowest level in the log on stderr.")] = LogLevel.INFO,
+) -> None:
+    """Watch the cameras until SIGTERM or Ctrl-C; everything stops in order within 10 s."""
+    from edge.run import run_edge  # noqa: PLC0415 - loaded when called
+
+    run_edge(config, log_level=log_level.value)
+
+
+@app.command()
+def doctor(config: ConfigPath) -> None:
+    """Check clock, disk, broker, central side, models and cameras; exit 1 if something is wrong."""
+    from edge.doctor import examine_on_screen  # noqa: PLC0415 - loaded when called
+
+    if not examine_on_screen(config):
+        raise typer.Exit(EXIT_UNREACHABLE)
