@@ -45,8 +45,7 @@ class Database:
     def read(self) -> Iterator[Session]:
         """Run a block of queries over one snapshot; nothing is ever committed."""
         with Session(self._reader, expire_on_commit=False) as session:
-            yield session
-            session.rollback()
+            yield session  # leaving closes the session, which ends the transaction without expiring rows
 
     def insert(self, table: type[Any] | Table) -> Insert:
         """Return this database's own INSERT, which knows ``on_conflict_do_…``."""
