@@ -36,7 +36,12 @@ def configure_logging(program: str, *, level: str = "INFO", pretty: bool = False
         pretty: readable lines for a terminal instead of JSON.
 
     """
+
+    def name_program(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"program": program, **event}  # a context variable would stay in this thread
+
     shared: list[Any] = [
+        name_program,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -69,7 +74,7 @@ def configure_logging(program: str, *, level: str = "INFO", pretty: bool = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    structlog.contextvars.bind_contextvars(program=program)
+    logging.getLogger("httpx").setLevel(max(root.level, logging.WARNING))  # else a line for every upload
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
