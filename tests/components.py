@@ -144,6 +144,15 @@ def towerwatch(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "towerwatch", *map(str, arguments)]
 
 
+def run_command(*arguments: str | Path, timeout_s: float = 60) -> str:
+    """Run one of our own commands to its end and return its standard output; fail on any other end."""
+    done = subprocess.run(
+        towerwatch(*arguments), capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+    assert done.returncode == 0, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 @dataclass
 class Mosquitto:
     """A Mosquitto broker on a loopback port; plain and anonymous unless ``lines`` says otherwise."""
