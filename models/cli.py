@@ -14,7 +14,7 @@ from rich.table import Table
 
 from models.decoders import DecoderKind
 from models.errors import ModelConfigError
-from models.manifest import Precision
+from models.manifest import Precision, StoredPrecision
 
 app = typer.Typer(no_args_is_help=True, help="Import, list, verify and try detectors.")
 
@@ -48,7 +48,9 @@ def import_command(  # noqa: PLR0917 - each is an option of the command
     input_scale: Annotated[float | None, typer.Option(min=1e-6, help="Factor on pixels 0-255.")] = None,
     colour: Annotated[Literal["rgb", "bgr"] | None, typer.Option(help="Order of the input's planes.")] = None,
     size: Annotated[str | None, typer.Option(help="WxH, for a graph that takes any size.")] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of the file, where it cannot be told.")] = None,
+    precision: Annotated[
+        StoredPrecision | None, typer.Option(help="Of the file, where it cannot be told.")
+    ] = None,
 ) -> None:
     """Work out how a foreign ONNX file is to be run, prove it on a picture, and register it."""
     from models.importer import ImportOptions, import_model, parse_labels  # noqa: PLC0415 - loads a runtime

@@ -101,10 +101,10 @@ def decode(outputs: Outputs, spec: DecoderSpec, head: HeadShape, confidence: flo
 
     """
     found = DECODERS[spec.kind](outputs, spec, head, confidence)
-    if spec.units == "pixels":
-        return found
-    scale = np.array([*head.input_px, *head.input_px], np.float32)
-    return Candidates(found.xyxy * scale, found.confidence, found.class_id)
+    # half precision overflows; one box that is no number would spoil the NMS of all
+    sound = np.isfinite(found.xyxy).all(1) & np.isfinite(found.confidence)
+    scale = np.array([*head.input_px, *head.input_px] if spec.units == "fraction" else [1.0], np.float32)
+    return Candidates(found.xyxy[sound] * scale, found.confidence[sound], found.class_id[sound])
 
 
 def grid_centres(
@@ -133,8 +133,8 @@ def _expect(array: npt.NDArray[np.float32], shape: tuple[int | None, ...], kind:
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
     )
     if not fits:
-        want = tuple("any" if side is None else side for side in shape)
-        msg = f"{kind}: expected an output of shape {want}, got {array.shape}"
+        want = ", ".join("any" if side is None else str(side) for side in shape)
+        msg = f"{kind}: expected an output of shape ({want}), got {array.shape}"
         raise ValueError(msg)
 
 

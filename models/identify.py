@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from models.decoders import DecoderSpec, Size, anchor_count, grid_centres
+from models.decoders import DecoderKind, DecoderSpec, Size, anchor_count, grid_centres
 from models.detections import FloatArray
 from models.errors import ModelFileError
 
@@ -44,13 +44,19 @@ class Reading:
     evidence: tuple[str, ...]
 
 
-def identify(outputs: Mapping[str, FloatArray], input_px: Size, classes: int | None) -> Reading:
+def identify(
+    outputs: Mapping[str, FloatArray],
+    input_px: Size,
+    classes: int | None,
+    decoder: DecoderKind | None = None,
+) -> Reading:
     """Find the one reading of the outputs of one picture.
 
     Args:
         outputs: by name, float32, without the batch axis, in the graph's order.
         input_px: (width, height) of the input that gave them.
-        classes: number of labels; None lets the layout say (for benchmarks).
+        classes: number of labels; None lets the layout say.
+        decoder: the only kind wanted, None for any.
 
     Raises:
         ModelFileError: nothing known fits, or more than one does; says what was seen and why not.
@@ -63,12 +69,16 @@ def identify(outputs: Mapping[str, FloatArray], input_px: Size, classes: int | N
             _single(name, array, input_px, classes, refusals) for name, array in outputs.items()
         ),
     ]
-    if len(readings) == 1:
-        return readings[0]
+    wanted = [reading for reading in readings if decoder in (None, reading.spec.kind)]
+    if len(wanted) == 1:
+        return wanted[0]
     seen = ", ".join(f"{name} {'x'.join(map(str, array.shape))}" for name, array in outputs.items())
     given = "no labels given" if classes is None else f"{classes} labels"
-    if readings:
-        kinds = ", ".join(reading.spec.kind for reading in readings)
+    kinds = ", ".join(reading.spec.kind for reading in readings)
+    if readings and not wanted:
+        msg = f"decoder {decoder} was asked for, but the outputs read as {kinds}: saw {seen}, {given}"
+        raise ModelFileError(msg)
+    if wanted:
         msg = f"outputs can be read in more than one way ({kinds}): saw {seen}, {given}; say --decoder"
         raise ModelFileError(msg)
     why = "; ".join(refusals) or "no known detection head has outputs like these"
@@ -99,7 +109,7 @@ def _single(
 def _scores_wrong(scores: FloatArray) -> str | None:
     if not np.isfinite(scores).all():
         return "scores are not finite"
-    low, high = float(scores.min(initial=0)), float(scores.max(initial=0))
+    low, high = (float(scores.min()), float(scores.max())) if scores.size else (0.0, 0.0)
     if low < -_SCORE_SLACK or high > 1 + _SCORE_SLACK:
         return f"scores reach from {low:.3g} to {high:.3g}, not within [0, 1]: logits?"
     return None

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -61,6 +60,8 @@ class Letterbox:
         """Scale ``image`` (uint8, h x w x 3) bilinearly and pad it to the input size."""
         scaled = image
         if (image.shape[1], image.shape[0]) != self.scaled_px:
+            import cv2  # noqa: PLC0415 - whoever only reads manifests (the edge's supervisor) loads no cv2
+
             scaled = np.asarray(cv2.resize(image, self.scaled_px, interpolation=cv2.INTER_LINEAR), np.uint8)
         if self.scaled_px == self.input_px:
             return scaled

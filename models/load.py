@@ -93,7 +93,7 @@ def _choose(
     found: FoundModel, runtime: RuntimeChoice, options: RuntimeOptions
 ) -> tuple[RuntimeName, ModelFile]:
     tried = []
-    for name in _order(found, runtime, options.provider):
+    for name in _order(found, runtime, options):
         file = found.manifest.file_for(options.precision, name)
         if file is None:
             tried.append(f"no {options.precision} file for {name}")
@@ -105,14 +105,15 @@ def _choose(
     raise ModelConfigError(msg)
 
 
-def _order(found: FoundModel, runtime: RuntimeChoice, provider: Provider) -> list[RuntimeName]:
+def _order(found: FoundModel, runtime: RuntimeChoice, options: RuntimeOptions) -> list[RuntimeName]:
     if runtime != "auto":
         if runtime not in get_args(RuntimeName):
             msg = f"runtime {runtime!r} is none of auto, {', '.join(get_args(RuntimeName))}"
             raise ModelConfigError(msg)
         return [runtime]
-    if provider in ("cuda", "tensorrt"):
+    if options.provider in ("cuda", "tensorrt"):
         return ["onnxruntime"]
+    # OpenVINO takes float16 only on CPUs that compute in it, ONNX Runtime widens it where need be
     order: list[RuntimeName] = ["openvino", "onnxruntime"]
-    default = found.manifest.default_runtime
+    default = found.manifest.default_runtime or ("onnxruntime" if options.precision == "f16" else "openvino")
     return sorted(order, key=lambda name: name != default)

@@ -16,6 +16,7 @@ from towerwatch.errors import Problem
 from towerwatch.yamlconfig import StrictModel, dotted
 
 Precision = Literal["f32", "bf16", "f16", "int8"]
+StoredPrecision = Literal["f32", "f16", "int8"]
 RuntimeName = Literal["onnxruntime", "openvino"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Triple = tuple[float, float, float]
@@ -23,6 +24,8 @@ Triple = tuple[float, float, float]
 MANIFEST_FILE = "manifest.json"
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,47}$"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$"
+MIN_SIDE_PX = 32
+MAX_SIDE_PX = 8192
 _CHUNK_BYTES = 1 << 20
 
 
@@ -35,8 +38,8 @@ class InputSpec(StrictModel):
     """
 
     name: str
-    width_px: int = Field(ge=32, le=8192)
-    height_px: int = Field(ge=32, le=8192)
+    width_px: int = Field(ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
+    height_px: int = Field(ge=MIN_SIDE_PX, le=MAX_SIDE_PX)
     colour: Literal["rgb", "bgr"] = "rgb"
     scale: float = Field(default=1 / 255, gt=0)
     mean: Triple = (0.0, 0.0, 0.0)
@@ -66,7 +69,7 @@ class ModelFile(StrictModel):
     """One ONNX file of the model, in one precision, for the runtimes it was made for."""
 
     path: str
-    precision: Precision
+    precision: StoredPrecision
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: int = Field(ge=1)
     runtimes: tuple[RuntimeName, ...] = Field(default=("onnxruntime", "openvino"), min_length=1)

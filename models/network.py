@@ -15,6 +15,9 @@ from models.manifest import InputSpec, Manifest, Thresholds
 from models.nms import nms
 from models.runtimes import Runtime
 
+MAX_BATCH = 8
+"""Pictures that go through a free batch axis at once; bounds the memory of activations."""
+
 
 def to_blob(letterboxed: npt.NDArray[np.uint8], spec: InputSpec, out: FloatArray) -> None:
     """Write a letterboxed BGR picture (h, w, 3) into ``out`` (3, h, w) as the model wants it."""
@@ -81,18 +84,17 @@ class NetworkDetector:
         if self._runtime is None:
             msg = f"{self.name} is closed"
             raise RuntimeError(msg)
-        step = self._fixed_batch or max(1, len(images))
+        step = self._fixed_batch or min(MAX_BATCH, max(1, len(images)))
         out: list[Detections] = []
         for start in range(0, len(images), step):
-            out += self._detect_batch(self._runtime, images[start : start + step], step)
+            out += self._detect_batch(self._runtime, images[start : start + step])
         return out
 
-    def _detect_batch(
-        self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]], rows: int
-    ) -> list[Detections]:
+    def _detect_batch(self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
         spec = self._manifest.input
         fits = [Letterbox.fit((i.shape[1], i.shape[0]), self._input_px, spec.placement) for i in images]
-        # a fixed batch larger than what is left is filled up with zeros
+        # only a fixed batch must be filled up, with zeros
+        rows = self._fixed_batch or len(images)
         blob = np.zeros((rows, 3, self._input_px[1], self._input_px[0]), np.float32)
         for image, fit, target in zip(images, fits, blob, strict=False):
             to_blob(fit.apply(image, spec.pad_value), spec, target)
