@@ -90,7 +90,7 @@ class EvidenceIndex:
             (ref.sha256, ref.media_type, ref.bytes, state, ref.role.value, time.time(), T0),
         )
         connection.execute(
-            "INSERT OR IGNORE INTO evidence_ref VALUES (?, ?, ?)", (alert_id, ref.sha256, ref.role.value)
+            "INSERT OR IGNORE INTO evidence_ref VALUES (?, ?, ?)", (alert_id, ref.role.value, ref.sha256)
         )
 
     def next_upload(self, exclude: Iterable[str] = ()) -> Upload | None:

@@ -97,7 +97,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._inbox: Inbox = queue.Queue(maxsize=10_000)
         self._requests: queue.Queue[Trial] = queue.Queue(maxsize=4)
-        self._workers: list[WorkerHandle] = []
+        self.workers: list[WorkerHandle] = []
         self._restarts = 0
         self._watches: dict[str, BlindWatch] = {}
         self._tallies: dict[str, CameraTally] = {}
@@ -226,7 +226,7 @@ class Supervisor:
     def _start_workers(self) -> None:
         cameras = [camera.id for camera in self.config.cameras]
         count = min(self.config.workers, len(cameras))
-        self._workers = [
+        self.workers = [
             WorkerHandle(
                 WorkerSpec(
                     index, self.config, tuple(cameras[index::count]), self._evidence_folder, self._log_level
@@ -236,7 +236,7 @@ class Supervisor:
             )
             for index in range(count)
         ]
-        for worker in self._workers:
+        for worker in self.workers:
             self._start(worker)
 
     def _start(self, worker: WorkerHandle) -> None:
@@ -251,14 +251,14 @@ class Supervisor:
             worker.restart_at_s = time.monotonic() + 5.0
 
     def _stop_workers(self, deadline_s: float) -> None:
-        for worker in self._workers:
+        for worker in self.workers:
             worker.order_stop()
-        while any(worker.alive for worker in self._workers) and time.monotonic() < deadline_s:
+        while any(worker.alive for worker in self.workers) and time.monotonic() < deadline_s:
             self._drain(0.05)
-        for worker in self._workers:
+        for worker in self.workers:
             worker.finish(deadline_s)
         self._drain(0.0)
-        self._workers = []
+        self.workers = []
 
     # --- what workers say ---------------------------------------------------------------------
 
@@ -271,7 +271,7 @@ class Supervisor:
                 letters.append(self._inbox.get_nowait())
         ended = []
         for letter in letters:
-            worker = next((one for one in self._workers if one.index == letter.worker), None)
+            worker = next((one for one in self.workers if one.index == letter.worker), None)
             if worker is None or letter.life != worker.life:
                 continue
             if letter.message is None:
@@ -321,7 +321,7 @@ class Supervisor:
 
     def _tick(self) -> None:
         now_s, now = time.monotonic(), utc_now()
-        for worker in self._workers:
+        for worker in self.workers:
             worker.kill_if_hanging(now_s)
             if worker.restart_at_s is not None and now_s >= worker.restart_at_s:
                 self._start(worker)
@@ -378,7 +378,7 @@ class Supervisor:
         answer: queue.Queue[Snapshot] = queue.Queue(maxsize=1)
         self._snapshots[request_id] = answer
         try:
-            if not any(worker.snapshot(request_id, camera_id) for worker in list(self._workers)):
+            if not any(worker.snapshot(request_id, camera_id) for worker in list(self.workers)):
                 return Snapshot(request_id, None, "no worker watches this camera now")
             return answer.get(timeout=timeout_s)
         except queue.Empty:
@@ -415,13 +415,13 @@ class Supervisor:
                 self._begin_trial(self._requests.get_nowait(), now_s)
             return
         trial = self._trial
-        if all(worker.ready for worker in self._workers) and now_s - trial.began_s >= trial.settle_s:
+        if all(worker.ready for worker in self.workers) and now_s - trial.began_s >= trial.settle_s:
             self._trial = None
             trial.settle()
             log.info("configuration applied", sha256=trial.sha256)
-        elif any(worker.restarts for worker in self._workers) or now_s - trial.began_s > trial.limit_s:
+        elif any(worker.restarts for worker in self.workers) or now_s - trial.began_s > trial.limit_s:
             how = next(
-                (worker.last_exit for worker in self._workers if worker.last_exit), "not ready in time"
+                (worker.last_exit for worker in self.workers if worker.last_exit), "not ready in time"
             )
             self._trial = None
             self._swap(trial.former, trial.former_sha256)

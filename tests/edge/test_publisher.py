@@ -6,28 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import components
-import paho.mqtt.client as mqtt
 import pytest
 from edge_kit import add
-from paho.mqtt.enums import CallbackAPIVersion
+from mqtt_peer import Peer
 
-from alerts.messages import (
-    AckMessage,
-    AlertMessage,
-    CommandMessage,
-    StatusMessage,
-    WireModel,
-    decode,
-    encode,
-)
-from alerts.topics import Address
+from alerts.messages import CommandMessage, StatusMessage, encode
 from edge.links import BrokerLink
 from edge.outbox import Outbox
 from edge.publisher import Publisher, PublisherTerms
@@ -38,48 +27,6 @@ from towerwatch.timebase import utc_now
 FAST = PublisherTerms(
     window=20, resend_first_s=0.6, resend_cap_s=2.0, reconnect_first_s=0.1, reconnect_cap_s=0.3, historical_after_s=60
 )
-
-
-class Peer:
-    """The other end: everything the box publishes, and acks on demand."""
-
-    def __init__(self, port: int, *, acks: bool) -> None:
-        self.acks = acks
-        self.seen: list[tuple[str, WireModel]] = []
-        self.ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="peer", protocol=mqtt.MQTTv5)
-        self._client.on_connect = lambda client, *_: client.subscribe("towerwatch/v1/#", qos=1)
-        self._client.on_subscribe = lambda *_: self.ready.set()
-        self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        assert self.ready.wait(10)
-
-    def _on_message(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        channel = message.topic.rsplit("/", 1)[1]
-        if channel in {"ack", "command"} or not message.payload:
-            return
-        received = decode(channel, bytes(message.payload))
-        self.seen.append((channel, received))
-        if isinstance(received, AlertMessage) and self.acks:
-            self.ack(received.outbox_id, received.outbox_seq)
-
-    def ack(self, outbox_id: str, *sequences: int) -> None:
-        self.send("ack", AckMessage(outbox_id=outbox_id, sequences=sequences))
-
-    def send(self, channel: str, message: WireModel | bytes) -> None:
-        payload = message if isinstance(message, bytes) else encode(message)
-        self._client.publish(str(Address("riverside", "box-1", channel)), payload, qos=1)  # type: ignore[arg-type]
-
-    def alerts(self) -> list[AlertMessage]:
-        return [message for _channel, message in self.seen if isinstance(message, AlertMessage)]
-
-    def statuses(self) -> list[bool]:
-        return [message.online for _channel, message in self.seen if isinstance(message, StatusMessage)]
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
 
 
 @pytest.fixture

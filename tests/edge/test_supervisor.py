@@ -1,0 +1,308 @@
+"""The whole box, in real processes: RTSP in, a real ONNX model, alerts out by MQTT, evidence by HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socketserver
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import av
+import components
+import cv2
+import numpy as np
+import pytest
+from edge_kit import CentralDouble, central_double
+from edge_rig import Rig, camera, scene
+from mqtt_peer import Peer
+
+from alerts.messages import AlertMessage, CommandMessage, HealthMessage, Phase, ReplyMessage
+from streams.serve import ServedFolder
+from towerwatch.timebase import utc_now
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    scene(folder / "street.mp4")
+    return folder
+
+
+@pytest.fixture
+def cameras(clips: Path) -> Iterator[ServedFolder]:
+    with ServedFolder(clips) as served:
+        yield served
+
+
+@pytest.fixture
+def central() -> Iterator[CentralDouble]:
+    with central_double() as double:
+        yield double
+
+
+def edge(rig: Rig) -> components.Program:
+    return components.Program(components.towerwatch("edge", "run", rig.write()), rig.folder / "edge.log", stop_s=10.0)
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes of a supervisor (multiprocessing's resource tracker left out)."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z" and b"spawn_main" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def phases(alerts: list[AlertMessage]) -> list[tuple[str, int]]:
+    unique = {one.phase_seq: one.phase.value for one in alerts}
+    return [(unique[seq], seq) for seq in sorted(unique)]
+
+
+def test_a_parked_car_becomes_one_alert_with_pictures_and_a_clip_that_plays(
+    tmp_path: Path, cameras: ServedFolder, mosquitto: components.Mosquitto, central: CentralDouble
+) -> None:
+    rig = Rig(tmp_path / "box", [camera("street-1", cameras.url("street.mp4"))], mosquitto.port, central.url)
+    peer = Peer(mosquitto.port, acks=True)
+    with edge(rig) as box:
+        components.wait_until(
+            lambda: any(one.phase is Phase.UPDATED and one.evidence for one in peer.alerts()), 40, "an update with the clip"
+        )
+        components.wait_until(
+            lambda: {e.sha256 for one in peer.alerts() for e in one.evidence} <= central.stored.keys(), what="evidence at central"
+        )
+        began = time.monotonic()
+        assert box.stop() == 0
+        assert time.monotonic() - began < 8
+    peer.close()
+    opened = next(one for one in peer.alerts() if one.phase is Phase.OPENED)
+    assert {one.alert_id for one in peer.alerts()} == {opened.alert_id}
+    assert (opened.captured_at - opened.started_at).total_seconds() >= 4
+    roles = [one.role.value for one in opened.evidence]
+    assert {"context_t0", "context_now", "close_up", "clip"} <= set(roles)
+    assert opened.model == "bright@1.0.0"
+    for one in opened.evidence:
+        media_type, data = central.stored[one.sha256]
+        assert (media_type, len(data)) == (one.media_type, one.bytes)
+        if media_type == "video/mp4":
+            path = tmp_path / "clip.mp4"
+            path.write_bytes(data)
+            with av.open(str(path)) as container:
+                assert sum(1 for _ in container.decode(video=0)) >= 10
+        else:
+            picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            assert picture is not None
+    log = [json.loads(line) for line in box.output().splitlines() if line.startswith("{")]
+    assert log[-1]["event"] == "edge stopped"
+    assert log[-1]["threads_left"] == []
+    assert not log[-1]["unwritten"]
+    assert "box-token-1" not in box.output()
+
+
+def test_a_kill_of_everything_in_mid_dwell_changes_nothing(
+    tmp_path: Path, cameras: ServedFolder, mosquitto: components.Mosquitto
+) -> None:
+    """Worker SIGSEGV, worker hang, supervisor kill -9 twice, broker kill -9: one alert, first seen before all."""
+    parked = camera("street-1", cameras.url("street.mp4"), stop_time_s=1.0, legal_time_s=20.0)
+    rig = Rig(tmp_path / "box", [parked], mosquitto.port, blind_after_s=60.0)
+    peer = Peer(mosquitto.port, acks=False)
+    started = utc_now()
+    box = edge(rig)
+    database = f"file:{rig.data_dir / 'outbox.sqlite'}?mode=ro"
+
+    def candidates() -> list[str]:
+        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(database, uri=True)) as connection:
+            rows = connection.execute("SELECT alert_id FROM evidence_ref WHERE role='context_t0'")
+            return [row[0] for row in rows]
+        return []
+
+    try:
+        box.start()
+        components.wait_until(candidates, 40, "a candidate")
+        alert_id, *others = candidates()
+        assert not others
+        first_seen_by = utc_now()
+
+        (worker,) = children(box.pid)
+        os.kill(worker, signal.SIGSEGV)
+        components.wait_until(lambda: (now := children(box.pid)) and now != [worker], 20, "a new worker")
+
+        box.kill(signal.SIGKILL)
+        components.wait_until(lambda: not children(box.pid), what="workers end with their supervisor")
+        box.start()
+        components.wait_until(lambda: peer.statuses()[-1:] == [True], what="online again")
+        assert mosquitto.program is not None
+        mosquitto.program.kill(signal.SIGKILL)
+        box.kill(signal.SIGKILL)
+        peer.close()
+        box.start()
+        mosquitto.start()
+        peer = Peer(mosquitto.port, acks=False)
+        components.wait_until(lambda: peer.alerts(), 60, "the alert")
+        time_of_opening = peer.alerts()[0].captured_at
+        components.wait_until(lambda: any(one.phase is Phase.UPDATED for one in peer.alerts()), 40, "an update")
+        peer.acks = True
+        assert box.stop() == 0
+    finally:
+        if box.running():
+            box.stop()
+        peer.close()
+    alerts = peer.alerts()
+    assert {one.alert_id for one in alerts} == {alert_id}, "the candidate's own id, and no second alert"
+    assert started <= alerts[0].started_at <= first_seen_by, "first seen before the kills"
+    assert (time_of_opening - alerts[0].started_at).total_seconds() >= 20
+    sequence = phases(alerts)
+    assert sequence[0] == ("opened", 0)
+    assert [seq for _phase, seq in sequence] == list(range(len(sequence)))
+
+
+def test_a_worker_that_hangs_is_killed_and_the_other_one_goes_on(tmp_path: Path, cameras: ServedFolder) -> None:
+    from edge.config import load_config
+    from edge.links import resolve_links
+    from edge.supervisor import BoxPaths, Supervisor, SupervisorTerms
+    from edge.workers import WorkerTerms
+
+    rig = Rig(tmp_path / "box", [camera(f"cam-{n}", cameras.url("street.mp4")) for n in range(2)], workers=2)
+    config = load_config(rig.write())
+    terms = SupervisorTerms(workers=WorkerTerms(silent_s=3.0, restart_first_s=0.1, restart_cap_s=0.2))
+    box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64), terms=terms)
+    thread = threading.Thread(target=box.run, name="box")
+    thread.start()
+    try:
+        components.wait_until(lambda: len(box.workers) == 2 and all(one.ready for one in box.workers), 40, "ready")
+        first, second = box.workers
+        frozen = first.pid
+        assert frozen is not None
+        os.kill(frozen, signal.SIGSTOP)
+        components.wait_until(lambda: first.restarts == 1, 20, "killed")
+        assert first.last_exit == "signal 9"
+        components.wait_until(lambda: first.ready and first.pid != frozen, 40, "restarted")
+        assert (second.restarts, second.ready) == (0, True)
+    finally:
+        box.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+IMPORTS = """
+import sys
+import edge.run, edge.supervisor, edge.commands, edge.publisher, edge.uploader
+heavy = {"av", "cv2", "onnxruntime", "openvino", "torch", "fastapi", "nicegui", "sqlalchemy", "edge.worker"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_the_supervisor_imports_no_decoder_runtime_or_web_stack() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_bad_cameras_become_alerts_with_their_own_reason_and_a_good_one_does_not_suffer(
+    tmp_path: Path,
+    clips: Path,
+    cameras: ServedFolder,
+    mosquitto: components.Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = "pw-Very%Secret/1"
+    monkeypatch.setenv("STREET_PASSWORD", secret)
+    blind_clips = tmp_path / "clips"
+    blind_clips.mkdir()
+    black(blind_clips / "black.mp4")
+    dead_port = components.free_port()
+    credentials = {"username": "viewer", "password": "env:STREET_PASSWORD"}
+    with (
+        ServedFolder(blind_clips) as blind,
+        garbage_server() as garbage,
+        components.gst_server(tmp_path, "--user", "viewer", "--password", "another") as refusing,
+    ):
+        rig = Rig(
+            tmp_path / "box",
+            [
+                camera("good", cameras.url("street.mp4"), legal_time_s=3600.0),
+                camera("dead", f"rtsp://127.0.0.1:{dead_port}/street.mp4", **credentials),
+                camera("black", blind.url("black.mp4")),
+                camera("garbage", f"rtsp://127.0.0.1:{garbage}/x"),
+                camera("refused", f"rtsp://127.0.0.1:{refusing}/test", **credentials),
+            ],
+            mosquitto.port,
+        )
+        peer = Peer(mosquitto.port, acks=True)
+        with edge(rig) as box:
+            bad = {"dead", "black", "garbage", "refused"}
+            components.wait_until(lambda: blind_cameras(peer) == bad, 60, "all bad cameras blind")
+            components.wait_until(lambda: peer.healths(), 40, "health")
+            lines = process_list()
+            with ServedFolder(clips, port=dead_port):
+                components.wait_until(lambda: blind_cameras(peer) == bad - {"dead"}, 60, "the dead one sees again")
+            assert box.stop() == 0
+        peer.close()
+    reasons = {one.camera: one.reason for one in peer.alerts() if one.phase is Phase.OPENED}
+    assert reasons == {"dead": "unreachable", "black": "black", "garbage": "garbage", "refused": "refused"}
+    assert {one.kind.value for one in peer.alerts()} == {"camera_blind"}
+    health = {one.camera: one for one in peer.healths()[0].cameras}
+    assert (health["good"].state, health["dead"].state) == ("fresh", "blind")
+    assert health["good"].covered_s > 15
+    assert health["good"].lag_p95_ms is not None
+    assert health["good"].lag_p95_ms < 500
+    messages = "".join(message.model_dump_json() for _channel, message in peer.seen)
+    for place, text in (("log", box.output()), ("messages", messages), ("processes", lines)):
+        assert "pw-Very" not in text, place
+
+
+def blind_cameras(peer: Peer) -> set[str]:
+    last = {one.alert_id: one for one in sorted(peer.alerts(), key=lambda one: one.phase_seq)}
+    return {one.camera for one in last.values() if one.phase is not Phase.CLOSED}
+
+
+def black(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        stream.codec_context.gop_size = 5
+        for _ in range(100):
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 3, np.uint8), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@contextmanager
+def garbage_server() -> Iterator[int]:
+    """A peer that answers every line with noise."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        timeout = 5
+
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.rfile.readline()
+                self.wfile.write(os.urandom(4096))
+
+    class Server(socketserver.ThreadingTCPServer):
+        allow_reuse_address = daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield int(server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join(5)
+
+
+def process_list() -> str:
+    return subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, timeout=10, check=True).stdout
