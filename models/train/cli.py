@@ -1,29 +1,40 @@
-"""``towerwatch models`` commands for those who train: prepare, train, export, evaluate."""
+"""``towerwatch models`` commands for those who train: train, evaluate, places, export, card."""
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from models.errors import ModelConfigError
+
 app = typer.Typer(no_args_is_help=True)
-_console = Console(stderr=True)
+SITE_MODELS = Path("site-models")
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml")]
+DataDir = Annotated[Path, typer.Option(help="Folder that the recipe's source paths are relative to.")]
+Runs = Annotated[Path, typer.Option(help="Where data, checkpoints and plots go.")]
+ModelsDir = Annotated[Path, typer.Option(help="The site's own models; teachers are looked for here too.")]
+JsonOut = Annotated[Path, typer.Option("--json", help="Where the report goes.")]
 
 
 def say(text: str) -> None:
     """Print progress on standard error."""
-    _console.print(text, markup=False, highlight=False)
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
 def train(
-    recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE.yaml")],
-    data: Annotated[Path, typer.Option(help="Folder that the recipe's source paths are relative to.")],
+    recipe_file: RecipeFile,
+    data: DataDir,
     weights: Annotated[Path, typer.Option(help="Folder of the weights that a recipe starts from.")],
-    runs: Annotated[Path, typer.Option(help="Where data, checkpoints and plots go.")] = Path("runs"),
-    models_dir: Annotated[Path, typer.Option(help="Where teachers are imported to.")] = Path("site-models"),
+    runs: Runs = Path("runs"),
+    models_dir: ModelsDir = SITE_MODELS,
     *,
     prepare_only: Annotated[bool, typer.Option(help="Lay the data out and stop.")] = False,
 ) -> None:
@@ -39,6 +50,155 @@ def train(
     say(f"data digest {prepared.digest}")
     if not prepare_only:
         say(str(fit(recipe, prepared, FitPlaces(weights, runs), say)))
+
+
+@app.command()
+def evaluate(  # noqa: PLR0917 - each is an option of the command
+    model: Annotated[str, typer.Argument(help="Name, name@version or folder.")],
+    data: Annotated[Path, typer.Option(help="YOLO folder, or a recipe: then what it holds out.")],
+    out: JsonOut,
+    data_root: Annotated[Path | None, typer.Option(help="For a recipe: where its sources lie.")] = None,
+    against: Annotated[list[str] | None, typer.Option(help="Other models, judged beside it.")] = None,
+    classes: Annotated[str, typer.Option(help="For a folder: its classes, 0=vehicle,1=...")] = "",
+    group: Annotated[str, typer.Option(help="For a folder: regular expression of the group.")] = "",
+    rename: Annotated[str, typer.Option(help="A model's classes, car=vehicle,...")] = "",
+    iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.5,
+    tiles: Annotated[int | None, typer.Option(help="Side of native-resolution tiles, in px.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="In place of the manifest's.")] = None,
+    runtime: Annotated[str, typer.Option(help="auto, onnxruntime or openvino.")] = "auto",
+    precision: Annotated[str | None, typer.Option()] = None,
+    models_dir: ModelsDir = SITE_MODELS,
+    title: Annotated[str, typer.Option(help="Heading in a model card.")] = "",
+) -> None:
+    """Judge models on labelled pictures, through the edge's own runtime."""
+    from models.train.judge import JudgePlan, judge, samples_of  # noqa: PLC0415 - loads OpenCV
+
+    samples, problems = samples_of(data, data_root, _pairs(classes), group)
+    for problem in problems:
+        say(str(problem))
+    if runtime not in {"auto", "onnxruntime", "openvino"}:
+        msg = f"--runtime {runtime!r}: one of auto, onnxruntime, openvino"
+        raise ModelConfigError(msg)
+    plan = JudgePlan(models_dir, runtime, precision, 1, iou, tiles, threshold, _pairs(rename))  # type: ignore[arg-type] # checked above
+    documents = [judge(name, samples, plan)[0] for name in [model, *(against or [])]]
+    document = documents[0] | ({"models": documents} if len(documents) > 1 else {})
+    _write(out, title or f"{data.name}", document)
+
+
+@app.command()
+def places(  # noqa: PLR0917 - each is an option of the command
+    model: Annotated[str, typer.Argument(help="Name, name@version or folder.")],
+    video: Annotated[Path, typer.Option(help="Video of a fixed camera.")],
+    truth: Annotated[Path, typer.Option(help="JSON that names what stands in it: parked, id, box_px.")],
+    out: JsonOut,
+    every_s: Annotated[float, typer.Option(min=0.01)] = 1.0,
+    iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.4,
+    rename: Annotated[str, typer.Option(help="A model's classes, car=vehicle,...")] = "",
+    models_dir: ModelsDir = SITE_MODELS,
+    title: Annotated[str, typer.Option(help="Heading in a model card.")] = "",
+) -> None:
+    """Count how often a detector sees each of the things that stay in a fixed camera's view."""
+    from models.load import load_detector  # noqa: PLC0415 - loads a runtime
+    from models.train.judge import Relabelled  # noqa: PLC0415 - loads OpenCV
+    from models.train.places import judge_places  # noqa: PLC0415 - as above
+
+    detector = load_detector(model, models_dir=models_dir)
+    names = _pairs(rename)
+    labels = tuple(sorted(set(names.values()))) or detector.labels
+    tally = judge_places(Relabelled(detector, names, labels), video, truth, every_s, iou)
+    _write(out, title or video.name, {"model": detector.name, **tally.report()})
+    detector.close()
+
+
+@app.command()
+def export(  # noqa: PLR0917 - each is an option of the command
+    recipe_file: RecipeFile,
+    version: Annotated[str, typer.Option(help="Version to give it.")],
+    into: Annotated[Path, typer.Option(help="Root of <name>/<version>/.")],
+    runs: Runs = Path("runs"),
+    confidence: Annotated[float, typer.Option(min=0, max=1, help="Threshold to ship.")] = 0.25,
+    nms_iou: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
+    side: Annotated[int, typer.Option(help="Side of the input in px.")] = 640,
+    parent: Annotated[str | None, typer.Option(help="name@version it came from.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="In place of the run's best one.")] = None,
+    parity_pictures: Annotated[int, typer.Option(min=1)] = 16,
+) -> None:
+    """Export a trained recipe to ONNX with its manifest; refused unless it equals PyTorch."""
+    from models.manifest import Thresholds  # noqa: PLC0415 - loads pydantic models
+    from models.train.card import trained_on  # noqa: PLC0415 - as above
+    from models.train.export import ExportPlan, export_model  # noqa: PLC0415 - as above
+    from models.train.recipe import load_recipe  # noqa: PLC0415 - as above
+    from models.train.tiles import read_picture  # noqa: PLC0415 - loads OpenCV
+
+    recipe = load_recipe(recipe_file)
+    folder = runs / recipe.name
+    record = json.loads((folder / "data" / "record.json").read_text(encoding="utf-8"))
+    pictures = sorted((folder / "data" / "images" / "val").iterdir())[:: max(1, 90 // parity_pictures)]
+    plan = ExportPlan(
+        name=recipe.name,
+        version=version,
+        labels=recipe.labels,
+        side_px=side,
+        thresholds=Thresholds(confidence=confidence, nms_iou=nms_iou),
+        licence=recipe.card.licence,
+        trained_on=trained_on(recipe, record["counts"]),
+        note=f"data digest {record['digest']}, recipe {recipe_file.name}, seed {recipe.seed}",
+        parent=parent,
+    )
+    best = checkpoint or folder / "fit" / "weights" / "best.pt"
+    read = [read_picture(path) for path in pictures[:parity_pictures]]
+    manifest, parity = export_model(best, plan, into, read)
+    say(f"{manifest.reference}: {parity.pictures} pictures, largest difference {parity.score:.1e} in score")
+
+
+@app.command()
+def card(
+    recipe_file: RecipeFile,
+    model: Annotated[Path, typer.Option(help="Folder of the model version.")],
+    figure: Annotated[list[Path] | None, typer.Option(help="Reports of evaluate and places.")] = None,
+) -> None:
+    """Write the model card from the manifest, the recipe's words and measured reports."""
+    from models.manifest import read_manifest  # noqa: PLC0415 - loads pydantic models
+    from models.train.card import CARD_FILE, card_text, read_figure  # noqa: PLC0415 - as above
+    from models.train.recipe import load_recipe  # noqa: PLC0415 - as above
+
+    recipe = load_recipe(recipe_file)
+    start = recipe.fit.start
+    stages = [] if not start or start.endswith(".safetensors") else [recipe_file.with_name(f"{start}.yaml")]
+    command = "towerwatch models train configs/recipes/{} --data DATA --weights WEIGHTS"
+    training = [command.format(path.name) for path in [*stages, recipe_file]]
+    manifest = read_manifest(model / "manifest.json")
+    text = card_text(manifest, recipe, [read_figure(path) for path in figure or []], training)
+    (model / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def _pairs(text: str) -> dict[str, str]:
+    out = {}
+    for part in filter(None, text.split(",")):
+        left, equals, right = part.partition("=")
+        if not equals or not left or not right:
+            msg = f"{part!r}: write name=name, separated by commas"
+            raise ModelConfigError(msg)
+        out[left.strip()] = right.strip()
+    return out
+
+
+def _write(path: Path, title: str, document: dict[str, Any]) -> None:
+    """Write a report with its heading and the command that makes it again."""
+    arguments = [part for part in sys.argv[1:] if part != "models"]
+    command = shlex.join(["towerwatch", "models", *arguments])
+    content = {**document, "title": title, "command": command, "document": document}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    say(
+        json.dumps(
+            {
+                key: document.get(key)
+                for key in ("map50", "recall", "precision", "seen_frac")
+                if key in document
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

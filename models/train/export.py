@@ -125,7 +125,7 @@ def input_spec(side_px: int) -> InputSpec:
     return InputSpec(name=INPUT, width_px=side_px, height_px=side_px, dynamic_batch=True)
 
 
-def export(
+def export_model(
     checkpoint: Path, plan: ExportPlan, root: Path, pictures: Sequence[Picture]
 ) -> tuple[Manifest, Parity]:
     """Write ``<root>/<name>/<version>/{model.onnx,manifest.json}``; nothing remains if parity fails."""

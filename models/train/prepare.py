@@ -76,7 +76,7 @@ def prepare(recipe: Recipe, data: Path, models_dir: Path, folder: Path, say: Pro
 
     """
     record = folder / RECORD
-    recipe_text = recipe.model_dump_json(exclude={"fit"})
+    recipe_text = recipe.model_dump_json(exclude={"fit", "card"})
     if record.exists():
         known = json.loads(record.read_text(encoding="utf-8"))
         if known["recipe"] == recipe_text:

@@ -104,6 +104,15 @@ class Fit(StrictModel):
     threads: PositiveInt = 2
 
 
+class Card(StrictModel):
+    """What the model card says in words; the figures come from reports."""
+
+    purpose: str = ""
+    fails: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    licence: str = "AGPL-3.0-or-later"
+
+
 class Recipe(StrictModel):
     """Everything that makes one trained detector, but for the pictures themselves."""
 
@@ -114,6 +123,7 @@ class Recipe(StrictModel):
     sources: tuple[FileSource, ...]
     composed: tuple[ComposedSource, ...] = ()
     fit: Fit = Fit()
+    card: Card = Card()
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
