@@ -233,11 +233,8 @@ def _add_phase(session: Session, message: AlertMessage, received_at: datetime) -
 
 
 def _add_evidence(session: Session, message: AlertMessage) -> None:
-    known = set(
-        session.execute(
-            select(EvidenceRef.role, EvidenceRef.sha256).where(EvidenceRef.alert_id == message.alert_id)
-        ).tuples()
-    )
+    stored = select(EvidenceRef.role, EvidenceRef.sha256).where(EvidenceRef.alert_id == message.alert_id)
+    known = {(role, sha256) for role, sha256 in session.execute(stored)}
     for item in message.evidence:
         if (item.role, item.sha256) in known:
             continue
