@@ -1,0 +1,123 @@
+"""Cameras and boxes: who watches, how well, and since when not."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from html import escape
+
+from fastapi.responses import Response
+from nicegui import Client
+from starlette.requests import Request
+
+from alerts import texts as shared
+from alerts.console.context import Visitor, on_gone, to_login, visitor_of
+from alerts.console.formats import local, size
+from alerts.console.shell import el, frame, html
+from alerts.console.texts import Words
+from alerts.services.views import CameraView, EdgeView
+
+_RANK = {"blind": 0, "stale": 1, "starting": 2, "fresh": 3}
+_NUMBER = "tw-num"
+
+
+async def cameras_page(request: Request, client: Client) -> Response | None:
+    """``/cameras``: the health of cameras and boxes, the worst first."""
+    visitor = await visitor_of(request)
+    if visitor is None:
+        return to_login(request)
+    board = visitor.console.board
+    await board.ready.wait()
+    with frame(visitor, "cameras", visitor.words("cameras")), el("main", "tw-body"):
+        tables = html(tables_html(visitor), "div")
+
+    async def changed() -> None:
+        tables.content = tables_html(visitor)
+
+    on_gone(client, board.watch_cameras(changed))
+    return None
+
+
+def tables_html(visitor: Visitor) -> str:
+    """Return both tables, made once per reading of the cameras for all browsers alike."""
+    board, words = visitor.console.board, visitor.words
+    key = ("tables", words.language)
+    if key not in board.camera_memo:
+        zone = visitor.console.zone
+        board.camera_memo[key] = "".join(
+            f'<section class="tw-panel"><h2>{escape(words(name))} · {count}</h2>'
+            f'<div class="tw-scroll">{table}</div></section>'
+            for name, count, table in (
+                ("cameras", len(board.cameras), _cameras(board.cameras, words, zone)),
+                ("edges", len(board.edges), _edges(board.edges, words, zone)),
+            )
+        )
+    return board.camera_memo[key]
+
+
+def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None) -> str:
+    heads = [
+        ("camera", ""), ("state", ""), ("reason", ""), ("since", ""), ("last_picture", ""),
+        ("coverage", _NUMBER), ("interval", _NUMBER), ("lag", _NUMBER), ("drops", _NUMBER), ("edge", ""),
+    ]  # fmt: skip
+    body = []
+    for camera in sorted(cameras, key=lambda c: (_RANK.get(c.state, 0), c.edge, c.camera)):
+        reason = words.name(shared.BLIND_REASONS, camera.reason) if camera.reason else ""
+        cells = [
+            (_dot(camera.state) + escape(camera.name or camera.camera), ""),
+            (escape(words.name(shared.FRESHNESS, camera.state)), ""),
+            (escape(" · ".join(part for part in (reason, camera.detail) if part)), ""),
+            (_time(camera.state_since, zone), ""),
+            (_time(camera.last_captured_at, zone), ""),
+            (f"{camera.covered_s:.0f} s", _NUMBER),
+            (f"{camera.interval_s:g} s" if camera.interval_s else "", _NUMBER),
+            (f"{camera.lag_p95_ms:.0f} ms" if camera.lag_p95_ms is not None else "", _NUMBER),
+            (str(camera.dropped), _NUMBER),
+            (escape(camera.edge), ""),
+        ]
+        body.append(cells)
+    return _table([(escape(words(key)), css) for key, css in heads], body, words)
+
+
+def _edges(edges: tuple[EdgeView, ...], words: Words, zone: tzinfo | None) -> str:
+    heads = [
+        ("edge", ""), ("state", ""), ("site", ""), ("health_at", ""), ("cameras", _NUMBER),
+        ("outbox", _NUMBER), ("lost_messages", _NUMBER), ("restarts", _NUMBER), ("version", ""),
+    ]  # fmt: skip
+    body = []
+    for edge in edges:
+        state = "silent" if edge.silent else "online" if edge.online else "offline"
+        waiting = edge.outbox.get("depth", 0)
+        bytes_ = edge.outbox.get("bytes", 0)
+        clock = "" if edge.clock_synchronised in {None, True} else f" · {escape(words('clock_bad'))}"
+        cells = [
+            (_dot(state) + escape(edge.id), ""),
+            (escape(words(state)) + clock, ""),
+            (escape(edge.site), ""),
+            (_time(edge.health_received_at, zone), ""),
+            (f"{edge.cameras_fresh} / {edge.cameras}", _NUMBER),
+            (f"{waiting} · {size(bytes_)}" if waiting else "0", _NUMBER),
+            (str(edge.lost_messages), _NUMBER),
+            (str(edge.workers_restarted), _NUMBER),
+            (escape(edge.version or ""), ""),
+        ]
+        body.append(cells)
+    return _table([(escape(words(key)), css) for key, css in heads], body, words)
+
+
+def _table(heads: list[tuple[str, str]], body: list[list[tuple[str, str]]], words: Words) -> str:
+    """Join cells whose text is escaped already."""
+    if not body:
+        return f'<div class="tw-empty">{escape(words("cameras_none"))}</div>'
+    head = "".join(f'<th class="{css}">{text}</th>' for text, css in heads)
+    rows = "".join(
+        "<tr>" + "".join(f'<td class="{css}">{text}</td>' for text, css in cells) + "</tr>" for cells in body
+    )
+    return f'<table class="tw-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _dot(state: str) -> str:
+    return f'<span class="tw-dot tw-dot-{escape(state)}"></span>'
+
+
+def _time(at: datetime | None, zone: tzinfo | None) -> str:
+    return f"<time>{local(at, zone)[5:]}</time>" if at is not None else ""

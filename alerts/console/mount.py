@@ -1,0 +1,130 @@
+"""Put the console onto the API's app."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Query
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+from nicegui import core, ui
+from starlette.requests import Request
+from starlette.types import Scope
+
+from alerts.config import ConsoleSettings
+from alerts.console import login
+from alerts.console.board import Board
+from alerts.console.cameras import cameras_page
+from alerts.console.context import Console, console_now, install, visitor_of
+from alerts.console.elements import WEB
+from alerts.console.formats import zone_of
+from alerts.console.guard import Guard, content_policy
+from alerts.console.incident import incident_page
+from alerts.console.rows import QueueFilter, Viewport
+from alerts.console.shell import STATIC
+from alerts.console.wall import wall_page
+from alerts.services.bundle import Services
+
+# a browser may be away this long (a lift, a tunnel) and go on with the same page
+RECONNECT_S = 10.0
+HISTORY = 200
+router = APIRouter(include_in_schema=False)
+_PAGES = {"/": wall_page, "/incidents/{incident_id}": incident_page, "/cameras": cameras_page}
+
+
+def mount_console(
+    app: FastAPI,
+    services: Services,
+    settings: ConsoleSettings,
+    *,
+    secure: bool = False,
+    timezone: str | None = None,
+) -> Console:
+    """Mount login, map data, static files and pages; call it last, the pages take all that is left.
+
+    NiceGUI keeps one app per process, so a process shows one console: mounting a second one replaces
+    what the pages show.
+
+    Args:
+        app: the API's app; its lifespan then also runs the board.
+        services: what the console may ask; ``services.live.start()`` is the caller's.
+        settings: title, language, tiles.
+        secure: set the Secure flag on cookies; True behind TLS.
+        timezone: IANA name of the city's local time; None is the zone of this machine.
+
+    """
+    zone = zone_of(timezone)
+    console = Console(services, settings, Board(services, zone), zone, secure)
+    install(console)
+    app.include_router(login.router)
+    app.include_router(router)
+    app.mount(STATIC, _LongLived(directory=WEB), name="console-static")
+    _register_pages()
+    core.app.middleware_stack = None  # a second console in this process may add its own again
+    ui.run_with(
+        app,
+        title=settings.title,
+        language="zh-CN" if settings.language == "zh" else "en-US",
+        reconnect_timeout=RECONNECT_S,
+        message_history_length=HISTORY,
+        binding_refresh_interval=None,
+        tailwind=False,
+        show_welcome_message=False,
+    )
+    app.add_middleware(Guard, policy=content_policy(settings.tile_url))
+    _run_board_within(app, console)
+    return console
+
+
+def _register_pages() -> None:
+    known = {getattr(route, "path", "") for route in core.app.routes}
+    for path, page in _PAGES.items():
+        if path not in known:
+            ui.page(path, response_timeout=10.0)(page)  # type: ignore[arg-type]  # functions differ in their parameters
+
+
+def _run_board_within(app: FastAPI, console: Console) -> None:
+    inner = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def lifespan(of: Any) -> AsyncIterator[Any]:
+        task = asyncio.create_task(console.board.run(), name="console-board")
+        try:
+            async with inner(of) as state:
+                yield state
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    app.router.lifespan_context = lifespan
+
+
+@router.get("/console/map")
+async def map_data(
+    request: Request, bbox: Annotated[str, Query(max_length=120)], zoom: Annotated[int, Query(ge=0, le=22)]
+) -> Response:
+    """Return incidents and cameras in view, clustered: one answer for one look at the map."""
+    if await visitor_of(request) is None:
+        return Response(status_code=401)
+    try:
+        view = Viewport.parse(bbox, zoom)
+    except ValueError:
+        return Response("bbox: west,south,east,north in degrees", status_code=422)
+    board = console_now().board
+    await board.ready.wait()
+    answer = board.map_answer(QueueFilter.parse(request.query_params), view)
+    return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+class _LongLived(StaticFiles):
+    """Files whose address carries their digest: browsers may keep them for ever."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Answer as usual, with a long life."""
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return response

@@ -1,0 +1,154 @@
+// The map: Leaflet on a plain ground with a grid of degrees; tiles only from the address that was configured.
+// Incidents and cameras come clustered from the server, one answer for what is in view.
+import { leaflet as L } from "nicegui-leaflet";
+import { loadResource } from "../../static/utils/resources.js";
+
+const GRID_STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
+
+export default {
+  template: `<div class="tw-map-wrap"><div class="tw-map" ref="map"></div>
+    <div v-if="nothing" class="tw-map-hint">{{ texts.map_empty }}</div></div>`,
+  props: { resourcePath: String, texts: Object, base: String, tiles: String, attribution: String, fixed: Object, start: Object, query: String },
+  data: () => ({ nothing: false }),
+  async mounted() {
+    await this.$nextTick();
+    await loadResource(window.path_prefix + `${this.resourcePath}/leaflet/leaflet.css`);
+    const saved = JSON.parse(sessionStorage.getItem("tw-map") || "null");
+    const view = this.fixed || saved || this.start || { center: [31, 112], zoom: 5 };
+    this.map = L.map(this.$refs.map, {
+      center: view.center, zoom: view.zoom, zoomControl: !this.fixed, attributionControl: !!this.tiles,
+      preferCanvas: true, worldCopyJump: true, maxZoom: 19, minZoom: 3, keyboard: false,
+    });
+    if (this.tiles) L.tileLayer(this.tiles, { attribution: this.attribution, maxZoom: 19 }).addTo(this.map);
+    L.control.scale({ imperial: false }).addTo(this.map);
+    this.grid = L.layerGroup().addTo(this.map);
+    this.layer = L.layerGroup().addTo(this.map);
+    this.fitted = !!(this.fixed || saved || this.start);
+    this.filter = this.query || "";
+    this.map.on("moveend", () => this.moved());
+    this.observer = new ResizeObserver(() => (this.map.invalidateSize(), this.moved()));
+    this.observer.observe(this.$refs.map);
+    window.tw = window.tw || {};
+    if (!this.fixed) window.tw.map = this;
+    this.moved();
+  },
+  unmounted() {
+    this.observer?.disconnect();
+    clearTimeout(this.timer);
+    this.map?.remove();
+  },
+  methods: {
+    moved() {
+      if (!this.map.getSize().y) return;
+      this.drawGrid();
+      if (!this.fixed) {
+        const center = this.map.getCenter();
+        if (this.fitted)
+          sessionStorage.setItem("tw-map", JSON.stringify({ center: [center.lat, center.lng], zoom: this.map.getZoom() }));
+        this.load();
+      } else this.drawFixed();
+    },
+    drawGrid() {
+      this.grid.clearLayers();
+      const css = getComputedStyle(this.$refs.map);
+      const bounds = this.map.getBounds();
+      const step = GRID_STEPS.find((s) => (bounds.getEast() - bounds.getWest()) / s >= 5) || 0.001;
+      const style = { color: css.getPropertyValue("--tw-grid"), weight: 1, interactive: false };
+      const digits = Math.max(0, Math.ceil(-Math.log10(step)));
+      const label = (at, text) =>
+        L.marker(at, { interactive: false, keyboard: false, icon: L.divIcon({ className: "tw-grid-label", html: text, iconSize: [0, 0] }) }).addTo(this.grid);
+      for (let lon = Math.ceil(bounds.getWest() / step) * step; lon < bounds.getEast(); lon += step) {
+        L.polyline([[bounds.getSouth(), lon], [bounds.getNorth(), lon]], style).addTo(this.grid);
+        label([bounds.getNorth(), lon], lon.toFixed(digits) + "°");
+      }
+      for (let lat = Math.ceil(bounds.getSouth() / step) * step; lat < bounds.getNorth(); lat += step) {
+        L.polyline([[lat, bounds.getWest()], [lat, bounds.getEast()]], style).addTo(this.grid);
+        label([lat, bounds.getWest()], lat.toFixed(digits) + "°");
+      }
+    },
+    colour(name) {
+      return getComputedStyle(this.$refs.map).getPropertyValue(name).trim();
+    },
+    async load() {
+      const size = this.map.getSize();
+      if (!size.x || !size.y) return; // folded away on a phone; the resize that unfolds it asks
+      const b = this.map.getBounds();
+      const box = [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()].map((x) => x.toFixed(4)).join(",");
+      this.asked = box + this.map.getZoom() + this.filter;
+      const asked = this.asked;
+      const url = `${this.base}/console/map?bbox=${box}&zoom=${this.map.getZoom()}&${this.filter}`;
+      let answer;
+      try {
+        const response = await fetch(url);
+        if (!response.ok) return;
+        answer = await response.json();
+      } catch {
+        return; // the connection is away; NiceGUI says so and the next change asks again
+      }
+      if (asked !== this.asked || !this.$refs.map) return;
+      this.nothing = !answer.bounds;
+      if (!this.fitted && answer.bounds) {
+        this.fitted = true;
+        const [west, south, east, north] = answer.bounds;
+        this.map.fitBounds([[south, west], [north, east]], { padding: [40, 40], maxZoom: 15, animate: false });
+        return;
+      }
+      this.draw(answer);
+    },
+    refresh() {
+      // at most one question in two seconds, however much happens
+      if (this.timer) return;
+      this.timer = setTimeout(() => { this.timer = null; this.load(); }, 2000);
+    },
+    setFilter(query) {
+      this.filter = query;
+      this.load();
+    },
+    draw(answer) {
+      this.layer.clearLayers();
+      for (const camera of answer.cameras) {
+        const icon = L.divIcon({ className: `tw-pin tw-cam tw-cam-${camera.state}`, html: camera.n > 1 ? String(camera.n) : "", iconSize: [14, 14] });
+        L.marker([camera.lat, camera.lon], { icon, keyboard: false }).bindTooltip(this.plain(camera.title)).addTo(this.layer)
+          .on("click", () => camera.n > 1 && this.map.setView([camera.lat, camera.lon], this.map.getZoom() + 2));
+      }
+      for (const spot of answer.incidents) {
+        const size = spot.n > 1 ? 26 + Math.min(14, Math.round(Math.log2(spot.n) * 3)) : 18;
+        const icon = L.divIcon({ className: `tw-pin tw-spot tw-sev-${spot.severity}`, html: spot.n > 1 ? String(spot.n) : "", iconSize: [size, size] });
+        const marker = L.marker([spot.lat, spot.lon], { icon, keyboard: false, zIndexOffset: 1000 - spot.severity * 100 }).addTo(this.layer);
+        if (spot.n === 1) {
+          marker.bindTooltip(this.plain(`${this.texts.kinds[spot.kind]} · ${spot.title} · #${spot.id}`));
+          marker.on("click", () => (window.location.href = `${this.base}/incidents/${spot.id}`));
+          if (spot.ellipse) this.ellipse(spot);
+        } else marker.on("click", () => this.map.setView([spot.lat, spot.lon], Math.min(19, this.map.getZoom() + 2)));
+      }
+    },
+    plain(text) {
+      // Leaflet takes tooltips as HTML; names are text
+      const span = document.createElement("span");
+      span.textContent = text;
+      return span;
+    },
+    ellipse(spot) {
+      const [major, minor, turn] = spot.ellipse;
+      const points = [];
+      const cos = Math.cos((spot.lat * Math.PI) / 180);
+      for (let i = 0; i < 48; i++) {
+        const angle = (i * 2 * Math.PI) / 48;
+        const along = major * Math.cos(angle), across = minor * Math.sin(angle);
+        const bearing = (turn * Math.PI) / 180; // clockwise from north
+        const north = along * Math.cos(bearing) - across * Math.sin(bearing);
+        const east = along * Math.sin(bearing) + across * Math.cos(bearing);
+        points.push([spot.lat + north / 111320, spot.lon + east / (111320 * cos)]);
+      }
+      const colour = this.colour(`--tw-sev-${spot.severity}`);
+      L.polygon(points, { color: colour, weight: 1, fillOpacity: 0.12, interactive: false }).addTo(this.layer);
+    },
+    drawFixed() {
+      this.layer.clearLayers();
+      const spot = this.fixed.spot;
+      const icon = L.divIcon({ className: `tw-pin tw-spot tw-sev-${spot.severity}`, html: "", iconSize: [18, 18] });
+      L.marker([spot.lat, spot.lon], { icon, keyboard: false, interactive: false }).addTo(this.layer);
+      if (spot.ellipse) this.ellipse(spot);
+    },
+  },
+};
