@@ -59,7 +59,7 @@ def card_text(manifest: Manifest, recipe: Recipe, figures: Sequence[Figure], tra
         (
             f"Classes: {', '.join(manifest.labels)}. "
             f"Input {manifest.input.width_px}x{manifest.input.height_px}. "
-            f"Shipped threshold {limits.confidence}, NMS at IoU {limits.nms_iou}. Licence: {manifest.licence}."
+            f"Threshold {limits.confidence}, NMS at IoU {limits.nms_iou}. Licence: {manifest.licence}."
         ),
         "## Trained on",
         _bullets(manifest.trained_on),
