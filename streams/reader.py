@@ -65,7 +65,7 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
     """
     with opened(source) as (container, stream):
         codec = stream.codec_context
-        framing = _Framing(stream)
+        framing = Framing(stream)
         decoder = PictureDecoder(codec, interval_s=interval_s)
         judge = _GarbageJudge(source, decoder, garbage_after_s)
         sink.on_connected(codec.name, framing.extradata, codec.width, codec.height)
@@ -87,7 +87,7 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
             sink.on_picture(picture)
 
 
-class _Framing:
+class Framing:
     """Gives the packets of a stream in Annex B form, whatever its container uses."""
 
     def __init__(self, stream: VideoStream) -> None:
@@ -101,6 +101,7 @@ class _Framing:
         self.extradata = extradata
 
     def annex_b(self, packet: Packet) -> list[Packet]:
+        """Return the packet as one or more packets in Annex B form, leaving it untouched."""
         if self._filter is None:
             return [packet]
         return self._filter.filter(_copy_of(packet))

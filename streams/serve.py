@@ -35,6 +35,7 @@ _log = get_logger(__name__)
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".ts", ".avi"})
 _START_S = 10.0
 _STOP_S = 5.0
+_TURNS = 20  # of the event loop: accepting or closing a connection takes a handful
 
 
 class _QuietLog:
@@ -76,7 +77,7 @@ class _LoopingSession(RtspServerSession):  # type: ignore[misc] # the toolkit ha
             for unit in _units(path, state.info.av_stream_index, from_s):
                 await asyncio.sleep(begin_s + passed_s + unit.dts_s - loop.time())
                 await self._send_unit(state, unit, passed_s)
-                length_s = unit.dts_s + unit.duration_s
+                length_s = max(length_s, unit.pts_s + unit.duration_s)
             if length_s <= 0:
                 return
             passed_s, from_s = passed_s + length_s, 0.0
@@ -99,17 +100,17 @@ class _LoopingSession(RtspServerSession):  # type: ignore[misc] # the toolkit ha
 
 
 class _Unit:
-    """One access unit with its times in s since the first one sent of this round of the file."""
+    """One access unit; times in s since the first picture of this round (decoding begins before it)."""
 
     __slots__ = ("annex_b", "data", "dts_s", "duration_s", "is_key", "pts_s")
 
-    def __init__(self, packet: Any, first_dts: int, *, annex_b: bool) -> None:
-        dts = packet.dts if packet.dts is not None else packet.pts
-        pts = packet.pts if packet.pts is not None else dts
+    def __init__(self, packet: Any, first: int, *, annex_b: bool) -> None:
+        pts = _shown_at(packet)
+        dts = packet.dts if packet.dts is not None else pts
         rate = packet.stream.average_rate
         self.data = bytes(packet)
-        self.dts_s = float((dts - first_dts) * packet.time_base)
-        self.pts_s = float((pts - first_dts) * packet.time_base)
+        self.dts_s = float((dts - first) * packet.time_base)
+        self.pts_s = float((pts - first) * packet.time_base)
         self.duration_s = (
             float(packet.duration * packet.time_base) if packet.duration else float(1 / (rate or 25))
         )
@@ -119,7 +120,7 @@ class _Unit:
 
 def _units(path: Path, stream_index: int, from_s: float) -> Iterator[_Unit]:
     """Yield a file's access units from the key frame at or before ``from_s``."""
-    first_dts: int | None = None
+    first: int | None = None
     with av.open(str(path)) as container:
         stream = container.streams[stream_index]
         annex_b = (
@@ -128,11 +129,15 @@ def _units(path: Path, stream_index: int, from_s: float) -> Iterator[_Unit]:
         if from_s > 0:
             container.seek(int((container.start_time or 0) + from_s * av.time_base), backward=True)
         for packet in container.demux(stream):
-            ticks = packet.dts if packet.dts is not None else packet.pts
+            ticks = _shown_at(packet)
             if not packet.size or ticks is None:
                 continue
-            first_dts = ticks if first_dts is None else first_dts
-            yield _Unit(packet, first_dts, annex_b=annex_b)
+            first = ticks if first is None else first
+            yield _Unit(packet, first, annex_b=annex_b)
+
+
+def _shown_at(packet: Any) -> Any:
+    return packet.pts if packet.pts is not None else packet.dts
 
 
 class _LoopingServer(RtspServer):  # type: ignore[misc] # the toolkit has no types
@@ -141,7 +146,7 @@ class _LoopingServer(RtspServer):  # type: ignore[misc] # the toolkit has no typ
     def __init__(self, folder: Path, host: str, port: int) -> None:
         super().__init__(str(folder), host, port, session_name="towerwatch test camera")
         self.logger = _QuietLog()
-        self._clients: set[asyncio.Task[Any]] = set()
+        self._clients: dict[asyncio.Task[Any], Any] = {}
         self._epoch_s = 0.0
 
     async def start(self) -> _LoopingServer:
@@ -160,25 +165,28 @@ class _LoopingServer(RtspServer):  # type: ignore[misc] # the toolkit has no typ
     async def _handle_client(self, sock: Any) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines run in tasks
-        self._clients.add(task)
+        self._clients[task] = sock.writer.transport
         session = _LoopingSession(self, sock)
         try:
             await session.run()
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away, or the server stops
         finally:
-            self._clients.discard(task)
-            sock.writer.close()
+            del self._clients[task]
+            sock.writer.transport.abort()
 
     async def stop(self) -> None:
-        """Cancel every client, then close."""
-        clients = list(self._clients)
+        """Cut every client off, then close; a client that takes nothing cannot hold this up."""
+        await _let_the_loop_turn()  # what knocked a moment ago becomes a client; asyncio leaks it otherwise
         if self._server is not None:
             self._server.close()
-        for task in clients:
+        clients = dict(self._clients)
+        for task, transport in clients.items():
+            transport.abort()
             task.cancel()
         await asyncio.gather(*clients, return_exceptions=True)
         await self.close()
+        await _let_the_loop_turn()  # it closes the sockets
 
     def resolve_request_path(self, uri: str) -> Path:
         """Find the file that a client asks for; FileNotFoundError becomes a 404."""
@@ -187,6 +195,11 @@ class _LoopingServer(RtspServer):  # type: ignore[misc] # the toolkit has no typ
         if path.parent != self.root_dir or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
             raise FileNotFoundError(name)
         return path
+
+
+async def _let_the_loop_turn() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class ServedFolder:

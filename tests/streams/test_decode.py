@@ -5,7 +5,6 @@ from pathlib import Path
 
 import av
 import pytest
-from media import make_video
 
 from streams import decode
 from streams.decode import Decoded, PictureDecoder, Sampler
