@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -190,9 +191,12 @@ class Mosquitto:
 
 @dataclass
 class Postgres:
-    """A PostgreSQL cluster of its own in a temporary folder, on a loopback port."""
+    """A PostgreSQL cluster of its own in a temporary folder, on a loopback port.
 
-    folder: Path
+    The folder is not pytest's: those are closed to the user that PostgreSQL must run as.
+    """
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="towerwatch-pg-")))
     port: int = 0
     program: Program | None = None
 
@@ -202,40 +206,18 @@ class Postgres:
 
     def _as_owner(self, command: list[str]) -> list[str]:
         # PostgreSQL refuses to run as root
-        return (
-            ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", *command]
-            if os.geteuid() == 0
-            else command
-        )
+        owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        return [*owner, *command] if os.geteuid() == 0 else command
 
     def start(self) -> Postgres:
         initdb, postgres = self._bin("initdb"), self._bin("postgres")
         data = self.folder / "data"
         if not data.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            data.mkdir()
             if os.geteuid() == 0:
                 shutil.chown(self.folder, "postgres", "postgres")
-                shutil.chown(data, "postgres", "postgres")
-                for parent in self.folder.parents:  # pytest's folders are 0700; the owner must pass
-                    if parent.stat().st_uid == 0 and str(parent).startswith("/tmp/"):
-                        parent.chmod(parent.stat().st_mode | 0o011)
+            options = ["-A", "trust", "-U", "towerwatch", "-E", "UTF8", "--locale=C", "-N"]
             done = subprocess.run(
-                self._as_owner(
-                    [
-                        initdb,
-                        "-D",
-                        str(data),
-                        "-A",
-                        "trust",
-                        "-U",
-                        "towerwatch",
-                        "-E",
-                        "UTF8",
-                        "--locale=C",
-                        "-N",
-                    ]
-                ),
+                self._as_owner([initdb, "-D", str(data), *options]),
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -244,24 +226,15 @@ class Postgres:
             )
             assert done.returncode == 0, done.stderr
         self.port = self.port or free_port()
-        command = [
-            postgres,
-            "-D",
-            str(data),
-            "-p",
-            str(self.port),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-            "-c",
-            "fsync=off",
-            "-c",
-            "max_connections=60",
-        ]
-        self.program = Program(
-            self._as_owner(command), self.folder.parent / f"{self.folder.name}.log"
-        ).start()
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "max_connections": "60",
+            "shared_buffers": "32MB",
+        }
+        command = [postgres, "-D", str(data), "-p", str(self.port)]
+        command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self.program = Program(self._as_owner(command), self.folder / "postgres.log").start()
         wait_until(self._answers, what="PostgreSQL answering")
         return self
 
@@ -320,6 +293,11 @@ class Postgres:
         """Fast shutdown (SIGINT); SIGQUIT for a crash."""
         if self.program is not None and self.program.running():
             self.program.kill(sig)
+
+    def remove(self) -> None:
+        """Stop, and delete the folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

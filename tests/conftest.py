@@ -61,11 +61,13 @@ def mosquitto(tmp_path: Path) -> Iterator[components.Mosquitto]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[components.Postgres]:
+def postgres() -> Iterator[components.Postgres]:
     """One PostgreSQL cluster for the whole run."""
-    cluster = components.Postgres(tmp_path_factory.mktemp("pg") / "cluster")
-    with components.started(cluster):
-        yield cluster
+    cluster = components.Postgres()
+    try:
+        yield cluster.start()
+    finally:
+        cluster.remove()
 
 
 @pytest.fixture
