@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,3 +75,9 @@ def services(database: Database) -> Services:
 @pytest.fixture
 def config(tmp_path: Path) -> CentralConfig:
     return CentralConfig(data_dir=tmp_path / "data", console=ConsoleSettings(enabled=False))
+
+
+@pytest.fixture
+def services_of() -> Callable[[Database], Services]:
+    """Make services over a database that a test holds itself."""
+    return open_services
