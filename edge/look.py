@@ -2,9 +2,11 @@
 
 A parked car keeps its look while detectors blink and wheels of others pass; a place that one car
 left and another took does not. Light that grows or fades as a whole does not matter: patches are
-compared by normalised cross-correlation over all three colours, which keeps a red car from
-matching a grey one of the same shape. Measured on a street with six parked cars (2 s apart, 70 s):
-the same car 0.75 to 1.0 outside occlusions; two different cars found at one place at most 0.62.
+normalised first. They are compared block by block with the structure and mean terms of SSIM (Wang
+et al., IEEE TIP 2004), so that a bright neighbour at the rim of the box cannot outvote the rest, as
+it does with one correlation over the whole patch. Measured on a street with six parked cars, 2 to
+6 s apart, against places that a car had passed through: the same car at least 0.69 in 95 % (the
+rest are occlusions), a place that was left at most 0.42 in 99 %.
 """
 
 from __future__ import annotations
@@ -19,17 +21,22 @@ from numpy.lib.stride_tricks import sliding_window_view
 from edge.observe import Box
 
 PATCH = 24  # side in samples; enough to tell cars apart, small enough to write down
-SHAKE = 2  # samples of shift that are tried to each side, about 8 % of the box: shake, box jitter
-MARGIN_FRAC = 0.1  # ground around the box says whether it is brighter or darker than the road
+BLOCKS = 4  # a side
+SHAKE = 2  # samples of shift that are tried to each side, about 7 % of the box: shake, box jitter
+INSET_FRAC = 0.1  # the rim of a box shows its neighbours and its shadow
+NOISE_LEVELS = 2.0  # grey levels of sensor and codec noise: less contrast than that is none
+STABILISER = 0.15  # SSIM's constant, in squares of the patch's standard deviation
+SCALE = 25.0  # steps of a written look per standard deviation; int8 reaches 5 of them
+SURE = 0.8  # so alike without any shift that none is tried
 Look = npt.NDArray[np.float32]
-"""float32, shape (PATCH * PATCH * 3,), zero mean, unit length; all zero where nothing is to be seen."""
+"""float32, shape (PATCH, PATCH, 3): zero mean, in standard deviations; near zero where all is flat."""
 
 
 def _window(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float32]:
-    """Return what lies around a box (fractions of the frame), resampled, with room for shake."""
+    """Return what a box (fractions of the frame) shows, resampled, with room for shake."""
     height, width = image.shape[:2]
     side = PATCH + 2 * SHAKE
-    grow = (1 + 2 * MARGIN_FRAC) * side / PATCH
+    grow = (1 - 2 * INSET_FRAC) * side / PATCH
     box_w = max((box[2] - box[0]) * width * grow, 1.0)
     box_h = max((box[3] - box[1]) * height * grow, 1.0)
     left = (box[0] + box[2]) / 2 * width - box_w / 2
@@ -48,10 +55,28 @@ def _window(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float32]:
     return np.asarray(out, np.float32)
 
 
-def _normalised(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    rows = rows - rows.mean(axis=-1, keepdims=True)
-    length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.where(length > 1.0, rows / np.maximum(length, 1e-6), 0.0).astype(np.float32)
+def _normalised(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Normalise patches, shape (n, PATCH, PATCH, 3), one by one."""
+    axes = (1, 2, 3)
+    centred = patches - patches.mean(axis=axes, keepdims=True)
+    return np.asarray(centred / (centred.std(axis=axes, keepdims=True) + NOISE_LEVELS), np.float32)
+
+
+def _blocks(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Cut patches, shape (n, PATCH, PATCH, 3), into blocks: (n, BLOCKS squared, samples)."""
+    side = PATCH // BLOCKS
+    cut = patches.reshape(-1, BLOCKS, side, BLOCKS, side, 3).transpose(0, 1, 3, 2, 4, 5)
+    return cut.reshape(-1, BLOCKS * BLOCKS, side * side * 3)
+
+
+def _likeness(look: Look, patches: npt.NDArray[np.float32]) -> float:
+    """Return the best mean over blocks of SSIM's structure and mean terms, in about [-1, 1]."""
+    a, b = _blocks(look[None]), _blocks(_normalised(patches))
+    mean_a, mean_b = a.mean(axis=2), b.mean(axis=2)
+    covariance = (a * b).mean(axis=2) - mean_a * mean_b
+    structure = (2 * covariance + STABILISER) / (a.var(axis=2) + b.var(axis=2) + STABILISER)
+    brightness = STABILISER / (STABILISER + (mean_a - mean_b) ** 2)
+    return float((structure * brightness).mean(axis=1).max())
 
 
 def take(image: npt.NDArray[np.uint8], box: Box) -> Look:
@@ -60,38 +85,35 @@ def take(image: npt.NDArray[np.uint8], box: Box) -> Look:
     ``image``: uint8 (height, width, 3) BGR; ``box`` in fractions of the frame.
     """
     window = _window(image, box)[SHAKE : SHAKE + PATCH, SHAKE : SHAKE + PATCH]
-    return _settled(_normalised(window.reshape(1, -1))[0])
+    return _settled(_normalised(window[None])[0])
 
 
 def alike(look: Look, image: npt.NDArray[np.uint8], box: Box) -> float:
-    """Return how much the place in ``image`` looks like ``look``, in [-1, 1], best of small shifts."""
-    shifts = sliding_window_view(_window(image, box), (PATCH, PATCH, 3))
-    rows = _normalised(shifts.reshape(-1, PATCH * PATCH * 3))
-    return float((rows @ look).max())
+    """Return how much the place in ``image`` looks like ``look``, best of small shifts; 1 is the same."""
+    window = _window(image, box)
+    middle = _likeness(look, window[None, SHAKE : SHAKE + PATCH, SHAKE : SHAKE + PATCH])
+    if middle >= SURE:
+        return middle
+    shifts = sliding_window_view(window, (PATCH, PATCH, 3))
+    return _likeness(look, shifts.reshape(-1, PATCH, PATCH, 3))
 
 
 def blend(old: Look, new: Look, share: float) -> Look:
     """Return ``old`` moved towards ``new`` by ``share`` in [0, 1]: slow light, long shadows."""
-    return _settled((1 - share) * old + share * new)
-
-
-def _bytes_of(look: Look) -> npt.NDArray[np.int8]:
-    peak = float(np.abs(look).max())
-    return np.round(look * (127 / peak) if peak > 0 else look).astype(np.int8)
+    return _settled(old + share * (new - old))
 
 
 def _settled(look: Look) -> Look:
     """Round to 8 bits, so that a look that was written down and read back is the very same."""
-    values = _bytes_of(look).astype(np.float32)
-    length = float(np.linalg.norm(values))
-    return (values / length).astype(np.float32) if length > 0 else values
+    return np.asarray(np.clip(np.round(look * SCALE), -127, 127) / SCALE, np.float32)
 
 
 def encode(look: Look) -> str:
     """Write a look down as about 2.3 kB of text, without loss."""
-    return base64.b64encode(_bytes_of(look).tobytes()).decode()
+    return base64.b64encode(np.round(look * SCALE).astype(np.int8).tobytes()).decode()
 
 
 def decode(text: str) -> Look:
     """Read back what :func:`encode` wrote."""
-    return _settled(np.frombuffer(base64.b64decode(text), np.int8).astype(np.float32))
+    steps = np.frombuffer(base64.b64decode(text), np.int8).astype(np.float32)
+    return np.asarray(steps.reshape(PATCH, PATCH, 3) / SCALE, np.float32)

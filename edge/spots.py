@@ -53,8 +53,8 @@ class SpotSettings:
     hidden_s: float = 900.0
     settle_s: float = 5.0
     match_iou: float = 0.4
-    same: float = 0.7
-    same_seen: float = 0.55
+    same: float = 0.6
+    same_seen: float = 0.45
     drift_bl: float = 0.35
 
 
@@ -118,6 +118,11 @@ class Spot:
     def label(self) -> str:
         """The class that most confidence was given to."""
         return max(sorted(self.votes), key=lambda name: self.votes[name])
+
+    @property
+    def evidence(self) -> float:
+        """The mean confidence over all judged observations, those without a detection as zero."""
+        return min(self.seen_frac, 1.0) * self.confidence
 
     @property
     def present_frac(self) -> float:

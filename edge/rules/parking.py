@@ -18,7 +18,9 @@ from edge.shapes import Zone, foot_of
 from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of
 
 MIN_HITS = 3  # detections; less is a slip of the detector, however long the place looked alike
-MIN_SEEN_FRAC = 0.3  # of the observations the detector must have found it in
+# mean confidence over all observations, missed ones as zero: a car found at 0.5 in one picture of
+# three is enough, a shape found at 0.25 in one of two is not, for its box cannot be trusted either
+MIN_EVIDENCE = 0.15
 MIN_PRESENT_FRAC = 0.6  # and this share it must have been present in; a queue's places are not
 
 
@@ -104,7 +106,7 @@ class ParkingRule:
             dwell_s >= self.config.legal_time_s
             and spot.is_present
             and spot.hits >= MIN_HITS
-            and spot.seen_frac >= MIN_SEEN_FRAC
+            and spot.evidence >= MIN_EVIDENCE
             and spot.present_frac >= MIN_PRESENT_FRAC
             and self._is_inside(spot)
         )

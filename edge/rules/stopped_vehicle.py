@@ -19,7 +19,7 @@ from edge.shapes import Zone
 from edge.spots import Spot
 
 MIN_HITS = 3
-MIN_SEEN_FRAC = 0.3
+MIN_EVIDENCE = 0.15  # as for parking
 PASSAGES = 2  # vehicles that went by while it stood: then it is no queue
 QUIET_FACTOR = 4.0
 CROWD = 3  # from so many standing at once, with nothing passing, it is congestion
@@ -73,7 +73,7 @@ class StoppedVehicleRule:
         return quiet and len(state.standing) < CROWD
 
     def _is_sure(self, spot: Spot) -> bool:
-        return spot.is_present and spot.hits >= MIN_HITS and spot.seen_frac >= MIN_SEEN_FRAC
+        return spot.is_present and spot.hits >= MIN_HITS and spot.evidence >= MIN_EVIDENCE
 
     def _finding(self, spot: Spot, seen: Observation, *, confirmed: bool, over: bool) -> Finding:
         return Finding(
