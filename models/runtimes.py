@@ -6,6 +6,7 @@ OpenVINO runs bf16 by itself where the CPU has it, and CUDA runs TF32, and both 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -23,6 +24,7 @@ ORT_PROVIDERS: dict[str, str] = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _ORT_ERRORS_ONLY = 3
+_ORT_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _INPUT_DTYPES: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -127,6 +129,7 @@ class OnnxRuntime:
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
             msg = f"{source}: ONNX Runtime cannot load it: {first_line(error)}"
             raise ModelFileError(msg) from None
+        check_outputs(outputs, [item.name for item in self._session.get_outputs()], source)
         self._outputs = list(outputs)
         self.input = ort_tensor(self._session.get_inputs()[0])
         self._dtype = input_dtype(self.input, source)
@@ -172,6 +175,7 @@ class OpenVino:
         except RuntimeError as error:
             msg = f"{source}: OpenVINO cannot load it: {first_line(error)}"
             raise ModelFileError(msg) from None
+        check_outputs(outputs, [port.any_name for port in compiled.outputs], source)
         port = compiled.input(0)
         shape = tuple(None if side.is_dynamic else int(side.get_length()) for side in port.partial_shape)
         dtype = {"f32": "tensor(float)", "f16": "tensor(float16)"}.get(port.element_type.get_type_name(), "")
@@ -240,6 +244,19 @@ def openvino_hint(precision: Precision, capabilities: list[str], source: str) ->
     return precision
 
 
+def check_outputs(wanted: tuple[str, ...], have: list[str], source: str) -> None:
+    """Check that a graph has the outputs that a manifest names.
+
+    Raises:
+        ModelFileError: one is missing.
+
+    """
+    for name in wanted:
+        if name not in have:
+            msg = f"{source}: has no output {name!r}; it has {', '.join(have)}"
+            raise ModelFileError(msg)
+
+
 def ort_tensor(argument: Any) -> TensorInfo:
     """Read name, shape and type of a session's input or output."""
     shape = tuple(side if isinstance(side, int) else None for side in argument.shape)
@@ -263,4 +280,5 @@ def first_line(error: BaseException) -> str:
     """Return the telling part of a runtime's many-line message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
-    return (telling or lines or [type(error).__name__])[0][:300]
+    text = (telling or lines or [type(error).__name__])[0]
+    return _ORT_PREFIX.sub("", text)[:300]
