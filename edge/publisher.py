@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -37,6 +38,7 @@ LOOP_S = 0.1
 CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 20
 DEFAULT_RECEIVE_MAXIMUM = 20
+SESSION_EXPIRY_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,12 @@ class Publisher:
         client.on_publish = lambda _c, _u, mid, code, _p: self._confirmed(session, mid, code)
         client.on_message = lambda _c, _u, message: self._received(message)
         self._sent.clear()
-        client.connect(self._link.host, self._link.port, keepalive=KEEPALIVE_S, clean_start=True)
+        # the broker keeps the session for a while: a command given while the box was away still comes
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # as paho has it
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        client.connect(
+            self._link.host, self._link.port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties
+        )
         return session
 
     def _status(self, *, online: bool, reason: str | None) -> bytes:

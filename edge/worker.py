@@ -177,11 +177,16 @@ class Worker:
         self._connection.send(message)
 
     def _stop_cameras(self) -> list[str]:
-        for camera in self._cameras:
-            camera.stop(0.0)
-        deadline_s = time.monotonic() + STOP_CAMERAS_S
-        return [
-            camera.config.id
-            for camera in self._cameras
-            if not camera.stop(max(0.0, deadline_s - time.monotonic()))
-        ]
+        """Stop all readers at once; return the ids of cameras whose readers did not end in time."""
+        left: list[str] = []
+
+        def stop(camera: WatchedCamera) -> None:
+            if not camera.stop(STOP_CAMERAS_S):
+                left.append(camera.config.id)
+
+        stoppers = [threading.Thread(target=stop, args=(camera,)) for camera in self._cameras]
+        for stopper in stoppers:
+            stopper.start()
+        for stopper in stoppers:
+            stopper.join()
+        return left

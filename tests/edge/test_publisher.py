@@ -125,7 +125,7 @@ def test_what_was_held_back_is_marked_historical(mosquitto: components.Mosquitto
     components.wait_until(lambda: not outbox.sequences(10))
     assert sender.stop(5)
     peer.close()
-    assert [one.historical for one in sorted(peer.alerts(), key=lambda one: one.outbox_seq)] == [True, False]
+    assert {one.outbox_seq: one.historical for one in peer.alerts()} == {1: True, 2: False}
 
 
 def test_commands_come_in_replies_go_out_and_nonsense_harms_nobody(
@@ -148,6 +148,26 @@ def test_commands_come_in_replies_go_out_and_nonsense_harms_nobody(
     finally:
         assert sender.stop(5)
         peer.close()
+
+
+def test_a_command_given_while_the_box_was_away_still_comes(
+    mosquitto: components.Mosquitto, box: tuple[Store, Outbox]
+) -> None:
+    commands: list[CommandMessage] = []
+    peer = Peer(mosquitto.port, acks=True)
+    for away in (True, False):
+        sender = publisher(box[1], mosquitto.port, on_command=commands.append)
+        sender.start()
+        components.wait_until(lambda: sender.online)
+        if away:
+            components.wait_until(lambda: peer.statuses() == [True])
+            assert sender.stop(5)
+            command = CommandMessage(command_id=uuid.uuid4().hex, at=utc_now(), name="reconcile")
+            peer.send("command", command)
+            components.wait_until(lambda: peer.statuses() == [True, False])
+    components.wait_until(lambda: commands == [command])
+    assert sender.stop(5)
+    peer.close()
 
 
 def test_a_broker_that_refuses_or_is_away_is_tried_again_and_a_stop_does_not_hang(

@@ -75,8 +75,7 @@ def test_a_parked_car_becomes_one_alert_with_pictures_and_a_clip_that_plays(
     tmp_path: Path, cameras: ServedFolder, mosquitto: components.Mosquitto, central: CentralDouble
 ) -> None:
     rig = Rig(tmp_path / "box", [camera("street-1", cameras.url("street.mp4"))], mosquitto.port, central.url)
-    peer = Peer(mosquitto.port, acks=True)
-    with edge(rig) as box:
+    with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
         components.wait_until(
             lambda: any(one.phase is Phase.UPDATED and one.evidence for one in peer.alerts()), 40, "an update with the clip"
         )
@@ -86,7 +85,6 @@ def test_a_parked_car_becomes_one_alert_with_pictures_and_a_clip_that_plays(
         began = time.monotonic()
         assert box.stop() == 0
         assert time.monotonic() - began < 8
-    peer.close()
     opened = next(one for one in peer.alerts() if one.phase is Phase.OPENED)
     assert {one.alert_id for one in peer.alerts()} == {opened.alert_id}
     assert (opened.captured_at - opened.started_at).total_seconds() >= 4
@@ -222,6 +220,7 @@ def test_bad_cameras_become_alerts_with_their_own_reason_and_a_good_one_does_not
     blind_clips.mkdir()
     black(blind_clips / "black.mp4")
     dead_port = components.free_port()
+    patient = {"legal_time_s": 3600.0}  # nothing but blindness is asked about here
     credentials = {"username": "viewer", "password": "env:STREET_PASSWORD"}
     with (
         ServedFolder(blind_clips) as blind,
@@ -231,16 +230,15 @@ def test_bad_cameras_become_alerts_with_their_own_reason_and_a_good_one_does_not
         rig = Rig(
             tmp_path / "box",
             [
-                camera("good", cameras.url("street.mp4"), legal_time_s=3600.0),
-                camera("dead", f"rtsp://127.0.0.1:{dead_port}/street.mp4", **credentials),
+                camera("good", cameras.url("street.mp4"), **patient),
+                camera("dead", f"rtsp://127.0.0.1:{dead_port}/street.mp4", **credentials, **patient),
                 camera("black", blind.url("black.mp4")),
                 camera("garbage", f"rtsp://127.0.0.1:{garbage}/x"),
                 camera("refused", f"rtsp://127.0.0.1:{refusing}/test", **credentials),
             ],
             mosquitto.port,
         )
-        peer = Peer(mosquitto.port, acks=True)
-        with edge(rig) as box:
+        with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
             bad = {"dead", "black", "garbage", "refused"}
             components.wait_until(lambda: blind_cameras(peer) == bad, 60, "all bad cameras blind")
             components.wait_until(lambda: peer.healths(), 40, "health")
@@ -248,7 +246,6 @@ def test_bad_cameras_become_alerts_with_their_own_reason_and_a_good_one_does_not
             with ServedFolder(clips, port=dead_port):
                 components.wait_until(lambda: blind_cameras(peer) == bad - {"dead"}, 60, "the dead one sees again")
             assert box.stop() == 0
-        peer.close()
     reasons = {one.camera: one.reason for one in peer.alerts() if one.phase is Phase.OPENED}
     assert reasons == {"dead": "unreachable", "black": "black", "garbage": "garbage", "refused": "refused"}
     assert {one.kind.value for one in peer.alerts()} == {"camera_blind"}
