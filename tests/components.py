@@ -231,6 +231,7 @@ class Postgres:
             "unix_socket_directories": "",
             "max_connections": "60",
             "shared_buffers": "32MB",
+            "fsync": "off",  # what a test kills is the process; only a power cut would need it
         }
         command = [postgres, "-D", str(data), "-p", str(self.port)]
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
@@ -295,8 +296,8 @@ class Postgres:
             self.program.kill(sig)
 
     def remove(self) -> None:
-        """Stop, and delete the folder."""
-        self.stop()
+        """Stop without tidying up, and delete the folder."""
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
