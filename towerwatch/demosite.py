@@ -19,7 +19,7 @@ SCENES = {"tower": "farmland", "street": "street", "road": "road"}
 """Camera id -> scene."""
 KINDS = {"smoke": "tower", "illegal_parking": "street", "blocked_road": "road"}
 """Kind of incident -> the camera that must see it."""
-SECONDS, FPS, SIZE, KEYFRAME_S = 200.0, 5.0, (960, 540), 2.0
+SECONDS, FPS, SIZE, KEYFRAME_S = 180.0, 5.0, (960, 540), 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,22 +32,23 @@ class Pose:
 class Sprite:
     """A drawn vehicle and its shadow, ready to be put into the picture.
 
-    ``left``, ``top``: where the arrays go; ``colour`` uint8 (h, w, 3) premultiplied by alpha;
-    ``keep`` uint8 (h, w, 3), 255 minus alpha; ``shade`` uint8 (h, w, 3), factor of 255 on the
-    ground, or None beyond the picture.
+    ``at``, ``shade_at``: left and top in the picture; ``colour`` uint8 (h, w, 3) premultiplied by
+    alpha; ``keep`` uint8 (h, w, 3), 255 minus alpha; ``shade`` uint8 (h, w, 3), factor of 255 on the
+    ground.
     """
 
-    left: int
-    top: int
+    at: tuple[int, int]
     colour: Image
     keep: Image
+    shade_at: tuple[int, int]
     shade: Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """A projected vehicle: screen corners (v, 2), hull (k, 2), both in pixels; distance in metres."""
+    """A projected vehicle: vertices in the world (v, 3) and the picture (v, 2), hull (k, 2), distance."""
 
+    world_m: Array
     corners_px: Array
     hull_px: Array
     distance_m: float
@@ -72,7 +73,7 @@ def outline(model: VehicleModel, pose: Pose, camera: PinholeCamera) -> Outline |
         return None
     hull = cv2.convexHull(corners.astype(np.float32))[:, 0, :].astype(np.float64)
     offset = np.array([pose.x_m, pose.y_m, 0.0]) - np.asarray(camera.position_m)
-    return Outline(corners, hull, float(np.linalg.norm(offset)))
+    return Outline(world, corners, hull, float(np.linalg.norm(offset)))
 
 
 def _face_colours(
@@ -104,29 +105,40 @@ def _face_colours(
     return np.clip(colour, 0, 255), facing > 0, distance
 
 
-def make_sprite(model: VehicleModel, pose: Pose, camera: PinholeCamera, light: Light) -> Sprite | None:
-    """Draw one vehicle with its shadow; None where nothing of it is in the picture."""
-    world = place(model, pose)
-    corners, depth = camera.project(world)
-    if float(depth.min()) < _NEAR_M:
+def make_sprite(
+    model: VehicleModel, pose: Pose, camera: PinholeCamera, light: Light, shape: Outline | None = None
+) -> Sprite | None:
+    """Draw one vehicle with its shadow; None where nothing of it is in the picture.
+
+    ``shape`` is its :func:`outline` at ``pose``, if it is known already.
+    """
+    shape = shape or outline(model, pose, camera)
+    if shape is None:
         return None
-    shadow = _shadow_hull(camera, light, world)
-    everything = np.concatenate([corners, shadow])
-    width, height = camera.size_px
-    pad = (
-        4 + float((corners.max(axis=0) - corners.min(axis=0)).max()) / 6
-    )  # room for the soft rim of the shadow
-    left, top = np.floor(np.clip(everything.min(axis=0) - pad, 0, (width, height))).astype(int)
-    right, bottom = np.ceil(np.clip(everything.max(axis=0) + pad, 0, (width, height))).astype(int)
-    if right - left < 2 or bottom - top < 2:
+    corners, world = shape.corners_px, shape.world_m
+    box = _window(shape.hull_px, 1.0, camera)
+    if box is None:
         return None
-    box = (int(left), int(top), int(right), int(bottom))
     colours, visible, distance = _face_colours(model, pose, camera, light, world)
     canvas = _fill(model, corners, colours, visible, distance, box)
-    shade = _shade(model, pose, camera, light, shadow, box)
+    shadow = _shadow_hull(camera, light, world)
+    extent = float((shape.hull_px.max(axis=0) - shape.hull_px.min(axis=0)).max())
+    # room for the soft rim of the shadow
+    around = _window(np.concatenate([shape.hull_px, shadow]), 3 + extent / 7, camera) or box
+    shade = _shade(model, pose, camera, light, shadow, around)
     rest = 255 - canvas[:, :, 3]
     keep = np.asarray(cv2.merge((rest, rest, rest)), np.uint8)
-    return Sprite(box[0], box[1], np.ascontiguousarray(canvas[:, :, :3]), keep, shade)
+    colour = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_BGRA2BGR), np.uint8)
+    return Sprite(box[:2], colour, keep, around[:2], shade)
+
+
+def _window(points: Array, pad_px: float, camera: PinholeCamera) -> tuple[int, int, int, int] | None:
+    """Return left, top, right, bottom of the part of the picture around points; None if there is none."""
+    width, height = camera.size_px
+    low, high = points.min(axis=0) - pad_px, points.max(axis=0) + pad_px
+    left, top = max(0, math.floor(low[0])), max(0, math.floor(low[1]))
+    right, bottom = min(width, math.ceil(high[0])), min(height, math.ceil(high[1]))
+    return None if right - left < 2 or bottom - top < 2 else (left, top, right, bottom)
 
 
 def _fill(
@@ -141,7 +153,7 @@ def _fill(
     mesh = model.mesh
     left, top, right, bottom = box
     extent = float((corners.max(axis=0) - corners.min(axis=0)).max())
-    ss = 4 if extent < 60 else 3 if extent < 130 else 2
+    ss = 4 if extent < 50 else 3 if extent < 110 else 2
     canvas = np.zeros(((bottom - top) * ss, (right - left) * ss, 4), np.uint8)
     screen = (corners - (left, top)) * ss - 0.5
     points = np.round(screen * (1 << _SHIFT)).astype(np.int32)[mesh.faces]
@@ -196,14 +208,14 @@ def _shade(
 
 def lay_shadow(picture: Image, sprite: Sprite) -> None:
     """Dim the ground under the sprite's shadow, in place."""
-    height, width = sprite.shade.shape[:2]
-    part = picture[sprite.top : sprite.top + height, sprite.left : sprite.left + width]
+    (left, top), (height, width) = sprite.shade_at, sprite.shade.shape[:2]
+    part = picture[top : top + height, left : left + width]
     cv2.multiply(part, sprite.shade, dst=part, scale=1 / 255)
 
 
 def lay_sprite(picture: Image, sprite: Sprite) -> None:
     """Put the vehicle into the picture, in place."""
-    height, width = sprite.colour.shape[:2]
-    part = picture[sprite.top : sprite.top + height, sprite.left : sprite.left + width]
+    (left, top), (height, width) = sprite.at, sprite.colour.shape[:2]
+    part = picture[top : top + height, left : left + width]
     cv2.multiply(part, sprite.keep, dst=part, scale=1 / 255)
     cv2.add(part, sprite.colour, dst=part)

@@ -21,6 +21,7 @@ from streams.simulator.truth import Box
 _BANK = 20
 _TEXTURE_PX = 72
 _LIFE_S = 75.0
+_NOTHING_TAU = 0.004
 _SEEN_TAU = 0.10  # optical depth from which the eye finds smoke
 
 
@@ -113,8 +114,8 @@ class Plume:
         if right - left < 2 or bottom - top < 2:
             return None
         tau = np.zeros((bottom - top, right - left), np.float32)
-        for i in range(len(puffs.tau)):
-            self._lay(tau, puffs, i, (left, top))
+        for i in np.flatnonzero(puffs.tau > _NOTHING_TAU):
+            self._lay(tau, puffs, int(i), (left, top))
         rows = np.arange(top, bottom, dtype=np.float32)
         tau *= smoothstep(self.fire.foot_px[1] + 1.5, self.fire.foot_px[1] - 1.5, rows)[:, None]
         return tau, left, top

@@ -86,6 +86,7 @@ class TrafficScene:
     noise: SensorNoise
     _empty: Image | None = None
     _seen: list[_Seen] = field(default_factory=list)
+    _shapes: dict[int, tuple[Pose, Outline | None]] = field(default_factory=dict)
     _sprites: dict[int, tuple[Pose, Sprite | None]] = field(default_factory=dict)
 
     def boxes(self, t_s: float) -> tuple[TruthBox, ...]:
@@ -94,10 +95,14 @@ class TrafficScene:
         things = [(m.object_id, m.model, m.pose, m.speed_m_s) for m in self.traffic.movers]
         things += [(s.object_id, s.model, s.pose, 0.0) for s in self.standing]
         seen = []
+        shapes: dict[int, tuple[Pose, Outline | None]] = {}
         for object_id, model, pose, speed in things:
-            shape = outline(model, pose, self.camera)
+            known = self._shapes.get(object_id)
+            shape = known[1] if known and known[0] == pose else outline(model, pose, self.camera)
+            shapes[object_id] = (pose, shape)
             if shape is not None:
                 seen.append(_Seen(object_id, model, pose, speed, shape))
+        self._shapes = shapes
         self._seen = sorted(seen, key=lambda s: -s.shape.distance_m)
         visible = _visible_frac([s.shape for s in self._seen], self.camera.size_px)
         made = [
@@ -116,7 +121,7 @@ class TrafficScene:
         for thing in self._seen:
             pose, sprite = self._sprites.get(thing.object_id, (None, None))
             if pose != thing.pose:
-                sprite = make_sprite(thing.model, thing.pose, self.camera, self.light)
+                sprite = make_sprite(thing.model, thing.pose, self.camera, self.light, thing.shape)
                 self._sprites[thing.object_id] = (thing.pose, sprite)
             if sprite is not None:
                 sprites.append(sprite)

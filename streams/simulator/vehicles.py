@@ -128,21 +128,19 @@ class MeshBuilder:
 
     def build(self) -> Mesh:
         """Freeze into arrays; normals by Newell's method, which bears slightly bent polygons."""
-        vertices: list[Vertex] = []
+        known: dict[Vertex, int] = {}
         faces = np.zeros((len(self.polygons), MAX_CORNERS), np.intp)
         normals = np.zeros((len(self.polygons), 3))
         for row, polygon in enumerate(self.polygons):
-            first = len(vertices)
-            vertices += polygon
-            index = [first + min(i, len(polygon) - 1) for i in range(MAX_CORNERS)]
-            faces[row] = index
+            corners = [known.setdefault(vertex, len(known)) for vertex in polygon]
+            faces[row] = corners + corners[-1:] * (MAX_CORNERS - len(corners))
             points = np.asarray(polygon)
             following = np.roll(points, -1, axis=0)
             normal = np.cross(points, following).sum(axis=0)
             normals[row] = normal / max(float(np.linalg.norm(normal)), 1e-9)
         looks = [(self.paint, PAINT_GLOSS) if m == "paint" else MATERIALS[m] for m in self.materials]
         return Mesh(
-            np.asarray(vertices, np.float64),
+            np.asarray(list(known), np.float64),
             faces,
             normals,
             np.asarray([albedo for albedo, _ in looks], np.float64),

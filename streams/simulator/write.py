@@ -53,7 +53,7 @@ def write_video(order: RenderOrder, folder: Path, progress: Progress = lambda _f
         stream.pix_fmt = "yuv420p"
         stream.time_base = 1 / rate
         stream.gop_size = max(1, math.ceil(order.keyframe_s * order.fps))
-        stream.options = {"preset": "superfast", "crf": "24", "sc_threshold": "0", "bf": "0"}
+        stream.options = {"preset": "ultrafast", "crf": "23", "sc_threshold": "0", "bf": "0"}
         for frame in frames_of(opened, order.seconds, order.fps):
             picture = av.VideoFrame.from_ndarray(frame.image, format="bgr24")
             picture.pts = len(frames)
