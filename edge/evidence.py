@@ -8,6 +8,7 @@ alert waits for evidence. Every file is named by its SHA-256 and is whole or abs
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -91,7 +92,8 @@ class EvidenceWriter:
         else:
             return ref
         finally:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _need_room(self, reserve_bytes: int) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

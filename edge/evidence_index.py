@@ -57,7 +57,7 @@ class EvidenceIndex:
 
     def __init__(self, store: Store, folder: Path, limit_bytes: int) -> None:
         """Work on an open store; ``limit_bytes`` bounds the files."""
-        self._store = store
+        self.store = store
         self.limit_bytes = limit_bytes
         self.folder = folder
 
@@ -97,7 +97,7 @@ class EvidenceIndex:
         """Return the next file to send, pictures before clips, oldest first."""
         skip = tuple(exclude)
         marks = ",".join("?" * len(skip))
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             row = connection.execute(
                 "SELECT sha256, media_type, bytes FROM evidence WHERE state='queued'"  # noqa: S608 - marks alone
                 f" AND sha256 NOT IN ({marks}) ORDER BY first_role=?, created_at LIMIT 1",
@@ -109,7 +109,7 @@ class EvidenceIndex:
 
     def settle_upload(self, sha256: str, state: str) -> None:
         """Note what became of an upload: ``stored``, ``refused`` or ``lost``."""
-        with self._store.transaction() as connection:
+        with self.store.transaction() as connection:
             connection.execute(
                 "UPDATE evidence SET state=?, stored_at=? WHERE sha256=? AND state='queued'",
                 (state, time.time(), sha256),
@@ -119,7 +119,7 @@ class EvidenceIndex:
 
     def waiting(self) -> tuple[int, int]:
         """Return how many files wait to be sent, and their bytes."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             row = connection.execute(
                 "SELECT count(*), coalesce(sum(bytes), 0) FROM evidence WHERE state='queued'"
             ).fetchone()
@@ -127,7 +127,7 @@ class EvidenceIndex:
 
     def dropped(self) -> int:
         """Return how many files were given up before central had them."""
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             rows = connection.execute("SELECT value FROM meta WHERE key LIKE 'evidence\\_%' ESCAPE '\\'")
             return sum(int(row[0]) for row in rows)
 
@@ -144,7 +144,7 @@ class EvidenceIndex:
         self._sweep(orphan_age_s)
 
     def _expire(self, retention_s: float) -> None:
-        with self._store.transaction() as connection:
+        with self.store.transaction() as connection:
             rows = connection.execute(
                 "SELECT sha256, media_type FROM evidence"
                 " WHERE state IN ('stored', 'refused') AND stored_at<?",
@@ -156,7 +156,7 @@ class EvidenceIndex:
 
     def _make_room(self) -> None:
         gone: list[tuple[str, str]] = []
-        with self._store.transaction() as connection:
+        with self.store.transaction() as connection:
             total = connection.execute(
                 "SELECT coalesce(sum(bytes), 0) FROM evidence WHERE state<>'lost'"
             ).fetchone()[0]
@@ -179,7 +179,7 @@ class EvidenceIndex:
 
     def _sweep(self, orphan_age_s: float) -> None:
         now = time.time()
-        with self._store.reading() as connection:
+        with self.store.reading() as connection:
             known = {row[0] for row in connection.execute("SELECT sha256 FROM evidence")}
         for path in self._files():
             try:
