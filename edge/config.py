@@ -15,13 +15,14 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    PlainSerializer,
     PlainValidator,
     Strict,
     ValidationInfo,
     model_validator,
 )
 
-from alerts.topics import ID_PATTERN
+from edge.ids import Id
 from edge.schedule import Schedule
 from edge.shapes import Mask, Zone
 from models.registry import find_model
@@ -30,7 +31,6 @@ from towerwatch.errors import TowerwatchError
 from towerwatch.secrets import Secret
 from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, problems_at
 
-Id = Annotated[str, Field(pattern=ID_PATTERN)]
 Text = Annotated[str, Field(min_length=1, max_length=128)]
 Fraction = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 URL_SCHEMES = ("rtsp", "rtsps")
@@ -297,8 +297,9 @@ class ViewConfig(StrictModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ViewConfig:
-        problems = _repeated("zones", [zone.id for zone in self.zones])
         known = [zone.id for zone in self.zones]
+        if problems := _repeated("zones", known):
+            raise problems_at(*problems)
         seen: set[tuple[str, str | None]] = set()
         for index, rule in enumerate(self.rules):
             if rule.zone is not None and rule.zone not in known:
@@ -370,7 +371,7 @@ class CameraConfig(StrictModel):
     url: Annotated[str, AfterValidator(_camera_url)]
     username: Text | None = None
     password: SecretRef | None = None
-    decode: Annotated[DecodeMode, PlainValidator(_decode)] = KEYFRAMES
+    decode: Annotated[DecodeMode, PlainValidator(_decode), PlainSerializer(str)] = KEYFRAMES
     interval_s: Annotated[float, Strict(), Field(ge=0.05, le=3600)] = 2.0
     open_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0

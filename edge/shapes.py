@@ -11,7 +11,7 @@ from pydantic import Field, Strict, model_validator
 from shapely.geometry import Polygon, box
 from shapely.validation import explain_validity
 
-from alerts.topics import ID_PATTERN
+from edge.ids import Id
 from edge.observe import Box
 from towerwatch.yamlconfig import StrictModel, problems_at
 
@@ -28,11 +28,11 @@ class Area(StrictModel):
     @model_validator(mode="after")
     def _simple(self) -> Self:
         polygon = Polygon(self.points)
+        if polygon.convex_hull.area < MIN_AREA_FRAC:
+            raise problems_at((("points",), "the corners enclose no area; give three that are no line"))
         if not polygon.is_valid:
             reason = explain_validity(polygon)
             raise problems_at((("points",), f"{_plain(reason)}; list the corners in order around the area"))
-        if polygon.area < MIN_AREA_FRAC:
-            raise problems_at((("points",), "the corners enclose no area; give at least three apart"))
         return self
 
     @cached_property
@@ -51,13 +51,13 @@ class Area(StrictModel):
 class Zone(Area):
     """An area that rules speak of by its id."""
 
-    id: Annotated[str, Field(pattern=ID_PATTERN)]
+    id: Id
 
 
 class Mask(Area):
     """An area in which nothing counts."""
 
-    id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
+    id: Id | None = None
 
 
 def _plain(reason: str) -> str:
