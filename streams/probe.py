@@ -76,7 +76,7 @@ def probe(
             seen.append(_Seen(at_s, stamp.monotonic_s - began_s, packet.size, packet.is_keyframe))
             decoded = decoder.feed(packet, stamp, KEYFRAMES)
             picture = decoded[-1].picture if decoded else picture
-            keys += packet.is_keyframe
+            keys += packet.is_keyframe and at_s is not None
             passed_s = seen[-1].arrived_s if source.is_live else _length_s(seen)
             if on_progress is not None:
                 on_progress(min(1.0, passed_s / seconds))

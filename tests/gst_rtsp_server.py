@@ -1,6 +1,6 @@
 """GStreamer's RTSP server as a foreign peer for tests; run by the system's Python, not by ours.
 
-    /usr/bin/python3 tests/gst_rtsp_server.py --port 0 --file street.mp4 --loops 3
+    /usr/bin/python3 tests/gst_rtsp_server.py --port 0 --file street.mp4
     /usr/bin/python3 tests/gst_rtsp_server.py --codec h265 --user viewer --password pw
     /usr/bin/python3 tests/gst_rtsp_server.py --codec mjpeg --tls-cert cert.pem --tls-key key.pem
 
@@ -35,7 +35,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--file", type=Path, action="append", default=[], help="a media file; may be repeated"
     )
-    parser.add_argument("--loops", type=int, default=1, help="how often a file is played in one connection")
     parser.add_argument(
         "--codec", choices=sorted(PARSERS), default="h264", help="of the files or the pattern"
     )
@@ -52,16 +51,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def file_launch(path: Path, codec: str, loops: int) -> str:
-    one = f'filesrc location="{path.resolve()}" ! {DEMUXERS[path.suffix.lower()]} ! {PARSERS[codec]} ! loop. '
-    return f"( concat name=loop ! {PAYLOADERS[codec]} {one * loops})"
+def file_launch(path: Path, codec: str) -> str:
+    source = f'filesrc location="{path.resolve()}" ! {DEMUXERS[path.suffix.lower()]}'
+    return f"( {source} ! {PARSERS[codec]} ! {PAYLOADERS[codec]} )"
 
 
 def pattern_launch(options: argparse.Namespace) -> str:
     width, height = options.size.split("x")
     gop = f"key-int-max={options.gop} speed-preset=ultrafast"
     encoder = {
-        "h264": f"x264enc {gop} bframes={options.bframes} threads=1",
+        "h264": f"x264enc {gop} bframes={options.bframes} threads=1 ! video/x-h264,profile=main",
         "h265": f"x265enc {gop} option-string=log-level=none",
         "mjpeg": "jpegenc",
     }[options.codec]
@@ -112,7 +111,7 @@ def main() -> None:
     if guarded:
         server.set_auth(auth_of(options))
     for path in options.file:
-        mount(server, path.name, file_launch(path, options.codec, options.loops), guarded=guarded)
+        mount(server, path.name, file_launch(path, options.codec), guarded=guarded)
     if not options.file:
         mount(server, "test", pattern_launch(options), guarded=guarded)
     server.attach(None)

@@ -81,3 +81,21 @@ def decode_all(path: Path) -> list[float]:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         return [float((frame.pts or 0) * stream.time_base) for frame in container.decode(stream)]
+
+
+def repeat_video(source: Path, target: Path, times: int) -> Path:
+    """Put a file's packets one round after another into a new file, with time stamps that run on."""
+    with av.open(str(source)) as read, av.open(str(target), "w") as written:
+        stream = read.streams.video[0]
+        out = written.add_stream_from_template(stream)
+        packets = [packet for packet in read.demux(stream) if packet.size]
+        first = min(packet.pts or 0 for packet in packets)
+        length = max((packet.pts or 0) + (packet.duration or 0) for packet in packets) - first
+        data = [(bytes(p), p.pts or 0, p.dts or 0, p.duration, p.is_keyframe, p.time_base) for p in packets]
+        for index in range(times):
+            for payload, pts, dts, duration, is_key, time_base in data:
+                packet = av.Packet(payload)
+                packet.stream, packet.time_base, packet.is_keyframe = out, time_base, is_key
+                packet.pts, packet.dts, packet.duration = pts + index * length, dts + index * length, duration
+                written.mux_one(packet)
+    return target

@@ -86,8 +86,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_container_is_closed_whatever_happens(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.mp4", seconds=0.2, size=(64, 48))
     kept: list[InputContainer] = []
-    with pytest.raises(StreamError, match="mine"), opened(Source(str(path))) as (container, _stream):
-        kept.append(container)
-        raise StreamError("mine")
+
+    def leave_in_the_middle() -> None:
+        with opened(Source(str(path))) as (container, _stream):
+            kept.append(container)
+            raise StreamError("mine")
+
+    with pytest.raises(StreamError, match="mine"):
+        leave_in_the_middle()
     with pytest.raises(AssertionError, match="not open"):
         _ = kept[0].duration
