@@ -15,8 +15,10 @@ from rich.table import Table
 from models.decoders import DecoderKind
 from models.errors import ModelConfigError
 from models.manifest import Precision, StoredPrecision
+from models.train.cli import app as training_app
 
-app = typer.Typer(no_args_is_help=True, help="Import, list, verify and try detectors.")
+app = typer.Typer(no_args_is_help=True, help="Import, list, verify and try detectors; train and judge them.")
+app.registered_commands += training_app.registered_commands  # they name the extra they need
 
 ModelsDir = Annotated[Path, typer.Option("--models-dir", help="The site's own models.")]
 # not ./models: in a checkout that is the room with this code

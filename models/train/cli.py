@@ -1,20 +1,24 @@
-"""``towerwatch models`` commands for those who train: train, evaluate, places, export, card."""
+"""``towerwatch models`` commands for those who train: from a recipe to a shipped version."""
 
 from __future__ import annotations
 
+import functools
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec
 
 import typer
 from rich.console import Console
 
 from models.errors import ModelConfigError
+from towerwatch.errors import TowerwatchError
 
 app = typer.Typer(no_args_is_help=True)
 SITE_MODELS = Path("site-models")
+Arguments = ParamSpec("Arguments")
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE.yaml")]
 DataDir = Annotated[Path, typer.Option(help="Folder that the recipe's source paths are relative to.")]
@@ -23,12 +27,27 @@ ModelsDir = Annotated[Path, typer.Option(help="The site's own models; teachers a
 JsonOut = Annotated[Path, typer.Option("--json", help="Where the report goes.")]
 
 
+def extra_needed(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """Turn a missing package into one line that names the extra it comes with."""
+
+    @functools.wraps(command)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            msg = f"this command needs the package {error.name}: pip install 'towerwatch[train]'"
+            raise TowerwatchError(msg) from error
+
+    return run
+
+
 def say(text: str) -> None:
     """Print progress on standard error."""
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
+@extra_needed
 def train(
     recipe_file: RecipeFile,
     data: DataDir,
@@ -53,6 +72,7 @@ def train(
 
 
 @app.command()
+@extra_needed
 def evaluate(  # noqa: PLR0917 - each is an option of the command
     model: Annotated[str, typer.Argument(help="Name, name@version or folder.")],
     data: Annotated[Path, typer.Option(help="YOLO folder, or a recipe: then what it holds out.")],
@@ -86,6 +106,40 @@ def evaluate(  # noqa: PLR0917 - each is an option of the command
 
 
 @app.command()
+@extra_needed
+def inspect(
+    recipe_file: RecipeFile,
+    data: DataDir,
+    into: Annotated[Path, typer.Option(help="Folder for statistics, problems and contact sheets.")],
+    most: Annotated[int, typer.Option(min=1, help="Pictures on a sheet.")] = 48,
+) -> None:
+    """Show what a recipe's sources hold: numbers, problems line by line, contact sheets as PNG."""
+    import cv2  # noqa: PLC0415 - loaded when it is needed
+
+    from models.train.prepare import read_source  # noqa: PLC0415 - loads OpenCV
+    from models.train.recipe import load_recipe  # noqa: PLC0415 - loads pydantic models
+    from models.train.sheets import contact_sheet, statistics  # noqa: PLC0415 - loads OpenCV
+
+    recipe = load_recipe(recipe_file)
+    into.mkdir(parents=True, exist_ok=True)
+    numbers: dict[str, Any] = {}
+    lines: list[str] = []
+    for source in recipe.sources:
+        split, problems = read_source(source, data, recipe.seed)
+        lines += [str(problem) for problem in problems]
+        for part, samples in (("train", split.train), ("held_out", split.held_out)):
+            numbers[f"{source.id}/{part}"] = statistics(samples)
+            if samples:
+                step = max(1, len(samples) // most)
+                cv2.imwrite(str(into / f"{source.id}-{part}.png"), contact_sheet(samples[::step][:most]))
+    (into / "statistics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    (into / "problems.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for line in lines:
+        say(line)
+
+
+@app.command()
+@extra_needed
 def places(  # noqa: PLR0917 - each is an option of the command
     model: Annotated[str, typer.Argument(help="Name, name@version or folder.")],
     video: Annotated[Path, typer.Option(help="Video of a fixed camera.")],
@@ -111,6 +165,7 @@ def places(  # noqa: PLR0917 - each is an option of the command
 
 
 @app.command()
+@extra_needed
 def export(  # noqa: PLR0917 - each is an option of the command
     recipe_file: RecipeFile,
     version: Annotated[str, typer.Option(help="Version to give it.")],
@@ -152,6 +207,25 @@ def export(  # noqa: PLR0917 - each is an option of the command
 
 
 @app.command()
+@extra_needed
+def quantise(
+    model: Annotated[Path, typer.Option(help="Folder of the model version.")],
+    pictures: Annotated[Path, typer.Option(help="Folder of real pictures to calibrate on.")],
+    most: Annotated[int, typer.Option(min=1)] = 96,
+) -> None:
+    """Add INT8 files for ONNX Runtime and OpenVINO; a precision may be used once its gate is passed."""
+    from models.train.quantise import add_int8  # noqa: PLC0415 - loads OpenCV
+    from models.train.tiles import read_picture  # noqa: PLC0415 - as above
+
+    paths = sorted(pictures.iterdir())
+    chosen = paths[:: max(1, len(paths) // most)][:most]
+    manifest = add_int8(model, [read_picture(path) for path in chosen])
+    for file in manifest.files:
+        say(f"{file.path}: {file.precision} for {', '.join(file.runtimes)}, {file.bytes} bytes")
+
+
+@app.command()
+@extra_needed
 def card(
     recipe_file: RecipeFile,
     model: Annotated[Path, typer.Option(help="Folder of the model version.")],
