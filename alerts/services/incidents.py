@@ -179,7 +179,7 @@ class IncidentService:
                 raise Conflict(msg)
             move(session, row, action, user, reason=reason, note=note)
             if action in _IMPLIED:
-                _judge_rest(session, row.id, _IMPLIED[action], user, reason)
+                _judge_rest(session, row.id, _IMPLIED[action], user, reason, note)
             session.flush()
             return incident_summary(row, session.get(Camera, (row.edge, row.camera)))
 
@@ -247,13 +247,15 @@ def _incident(session: Session, incident_id: int, *, lock: bool = False) -> Inci
     return row
 
 
-def _judge_rest(session: Session, incident_id: int, verdict: str, user: str, reason: str | None) -> None:
+def _judge_rest(
+    session: Session, incident_id: int, verdict: str, user: str, reason: str | None, note: str
+) -> None:
     """Give the alerts that nobody judged by themselves the verdict that the action implies."""
     alerts = session.scalars(select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id)).all()
     said = {row.alert_id: row for row in current(session, [a.id for a in alerts]) if row.box_index < 0}
     for alert in alerts:
         if alert.id not in said or said[alert.id].implied:
-            record(session, alert, verdict, user=user, reason=reason, implied=True)
+            record(session, alert, verdict, user=user, reason=reason, note=note, implied=True)
 
 
 def _alert_views(session: Session, alerts: Sequence[Alert]) -> tuple[AlertView, ...]:

@@ -76,7 +76,7 @@ class LiveService:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[int, datetime] = {}
-        self._after = 0
+        self._after: int | None = None
 
     @contextmanager
     def subscribe(self) -> Iterator[Subscription]:
@@ -107,7 +107,7 @@ class LiveService:
         """Read what is new since the last call; the first call only finds the end of the table."""
         now = utc_now()
         with self._database.read() as session:
-            if not self._seen and not self._after:
+            if self._after is None:
                 self._after = session.scalar(select(func.max(Change.id))) or 0
                 return []
             rows = session.scalars(
@@ -118,7 +118,7 @@ class LiveService:
         fresh = [row for row in rows if row.id not in self._seen]
         self._seen = {key: at for key, at in self._seen.items() if at > now - 2 * LOOK_BACK}
         self._seen.update({row.id: now for row in fresh})
-        self._after = max([self._after, *(row.id for row in rows)])
+        self._after = max(self._after, *(row.id for row in rows)) if rows else self._after
         return [_view(row) for row in fresh]
 
     def _run(self) -> None:
