@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
+import uuid
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -14,15 +16,19 @@ from alerts.topics import Address
 class Peer:
     """The other end: everything the box publishes, and acks on demand."""
 
-    def __init__(self, port: int, *, acks: bool) -> None:
+    def __init__(self, port: int, *, acks: bool, tls: ssl.SSLContext | None = None) -> None:
         self.acks = acks
         self.seen: list[tuple[str, WireModel]] = []
         self.ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="peer", protocol=mqtt.MQTTv5)
-        self._client.on_connect = lambda client, *_: client.subscribe("towerwatch/v1/#", qos=1)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"peer-{uuid.uuid4().hex[:8]}", protocol=mqtt.MQTTv5)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(f"towerwatch/v1/+/+/{channel}", 1) for channel in ("alert", "status", "health", "reply")]
+        )
         self._client.on_subscribe = lambda *_: self.ready.set()
         self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
+        if tls is not None:
+            self._client.tls_set_context(tls)
+        self._client.connect("127.0.0.1" if tls is None else "localhost", port)
         self._client.loop_start()
         assert self.ready.wait(10)
 

@@ -1,0 +1,214 @@
+"""One stay is one alert: over missed detections, lorries, light, restarts and the next car."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pytest
+from edge_scenes import Scene, Thing, at, camera, car, frac, ids, observations, times
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.episode import EpisodeEvent
+from edge.lifecycle import Lifecycle, Terms
+from edge.observe import Rule
+from edge.rules import build_rule
+from edge.shapes import iou
+
+LABELS = ["car", "truck"]
+
+
+def parking(interval_s: float = 2.0, **more: object) -> Rule:
+    config = {
+        "kind": "illegal_parking",
+        "zone": "road",
+        "labels": LABELS,
+        "stop_time_s": 8,
+        "legal_time_s": 30,
+    }
+    cam = camera([config | more], interval_s=interval_s)
+    return build_rule(cam.views[0].rules[0], cam.views[0], cam)
+
+
+def story(
+    rule: Rule, scene: Scene, stamps: Sequence[float], gain: Callable[[float], float] = lambda _: 1.0
+) -> list[EpisodeEvent]:
+    life = Lifecycle("cam", "fixed", Terms(rule.name, rule.hold_s, interval_s=2.0), ids())
+    events: list[EpisodeEvent] = []
+    for seen in observations(scene, stamps, gain):
+        events += life.step(seen.captured_at, seen.gap_s, rule(seen))
+    return events
+
+
+def opened(events: Sequence[EpisodeEvent]) -> list[tuple[datetime, datetime]]:
+    return [(event.captured_at, event.started_at) for event in events if event.phase == "opened"]
+
+
+def phases(events: Sequence[EpisodeEvent]) -> list[str]:
+    return [event.phase.value for event in events if event.phase != "updated"]
+
+
+@pytest.mark.parametrize("interval_s", [0.5, 1.0, 2.0, 5.0])
+def test_a_parked_car_is_a_candidate_then_an_alert_from_when_it_stopped(interval_s: float) -> None:
+    def scene(t: float) -> list[Thing]:
+        return [car(min(100 + 40 * t, 300))]
+
+    events = story(parking(interval_s), scene, times(60, interval_s))
+    assert phases(events) == ["candidate", "opened"]
+    assert events[0].captured_at <= at(5 + 8 + 2 * interval_s)
+    ((when, since),) = opened(events)
+    assert at(4) <= since <= at(5 + 2 * interval_s)
+    assert at(34) <= when <= at(35 + 3 * interval_s)
+    alert = events[1]
+    assert iou(alert.boxes[0].box, frac(car(300).box)) > 0.8
+    assert alert.boxes[0].label == "car"
+    assert alert.measures["dwell_s"] >= 30
+
+
+def test_a_stop_shorter_than_the_legal_time_dissolves() -> None:
+    events = story(parking(), lambda t: [car(300)] if t < 20 else [], times(120))
+    assert phases(events) == ["candidate", "dissolved"]
+
+
+def test_a_car_that_only_passes_is_nothing() -> None:
+    assert story(parking(), lambda t: [car(20 + 30 * t)], times(18)) == []
+
+
+def test_a_stream_of_other_cars_through_one_place_is_no_parked_car() -> None:
+    events = story(parking(), lambda t: [car(300, colour=int(t / 2) % 7 + 1)], times(120))
+    assert phases(events) == []
+
+
+def test_a_queue_that_moves_up_is_not_parked() -> None:
+    """Six cars stand 20 s, then each takes the place of the one before it."""
+
+    def scene(t: float) -> list[Thing]:
+        shift = int(t // 20)
+        return [car(20 + 100 * i, colour=1 + (i - shift) % 9) for i in range(6)]
+
+    assert opened(story(parking(), scene, times(200))) == []
+
+
+@pytest.mark.parametrize("share", [2, 3, 4])
+def test_a_weak_detector_is_enough(share: int) -> None:
+    def scene(t: float) -> list[Thing]:
+        return [car(300, detected=int(t / 2) % share == 0)]
+
+    events = story(parking(), scene, times(100))
+    assert phases(events) == ["candidate", "opened"]
+    assert opened(events)[0][1] == at(0)
+
+
+def test_a_shape_that_the_detector_hardly_believes_is_no_alert() -> None:
+    def scene(t: float) -> list[Thing]:
+        return [car(300, confidence=0.25, detected=int(t / 2) % 2 == 0)]
+
+    assert opened(story(parking(), scene, times(120))) == []
+
+
+@pytest.mark.parametrize("length_s", [20, 100, 300])
+@pytest.mark.parametrize("start_s", [16, 50])
+def test_a_lorry_in_front_ends_nothing(start_s: float, length_s: float) -> None:
+    def scene(t: float) -> list[Thing]:
+        hidden = start_s <= t < start_s + length_s
+        lorry = car(270, 180, size=(160, 90), colour=5, label="truck")
+        return [car(300, detected=not hidden), lorry] if hidden else [car(300)]
+
+    events = story(parking(legal_time_s=40, stop_time_s=8), scene, times(start_s + length_s + 100))
+    of_car = [e for e in events if iou(e.boxes[0].box, frac(car(300).box)) > 0.6]
+    assert phases(of_car) == ["candidate", "opened"]
+    assert opened(of_car)[0][1] == at(0)
+
+
+def test_a_car_that_leaves_closes_and_the_next_is_another_alert() -> None:
+    def scene(t: float) -> list[Thing]:
+        if t < 60:
+            return [car(300, colour=1)]
+        return [] if t < 70 else [car(302, colour=2)]
+
+    events = story(parking(), scene, times(160))
+    assert phases(events) == ["candidate", "opened", "closed", "candidate", "opened"]
+    first, second = (e for e in events if e.phase == "opened")
+    assert first.alert_id != second.alert_id
+    closed = next(e for e in events if e.phase == "closed")
+    assert at(56) <= (closed.ended_at or at(0)) <= at(60)
+    assert at(68) <= second.started_at <= at(76)
+
+
+def test_a_car_that_leaves_an_empty_place_closes_after_the_grace() -> None:
+    events = story(parking(), lambda t: [car(300)] if t < 60 else [], times(200))
+    assert phases(events) == ["candidate", "opened", "closed"]
+    assert at(56) <= (events[-1].ended_at or at(0)) <= at(60)
+
+
+def test_a_sudden_change_of_light_is_not_another_car() -> None:
+    events = story(parking(), lambda t: [car(300)], times(200), gain=lambda t: 1.0 if t < 100 else 0.35)
+    assert phases(events) == ["candidate", "opened"]
+
+
+def test_a_blind_quarter_of_an_hour_keeps_the_episode() -> None:
+    stamps = [*times(50), *times(1000, 2, 950)]
+    assert phases(story(parking(), lambda t: [car(300)], stamps)) == ["candidate", "opened"]
+
+
+def test_six_cars_seen_at_once_are_six_alerts() -> None:
+    cars = [car(20 + 100 * i, 100 + 20 * i, colour=i + 1) for i in range(6)]
+    events = story(parking(), lambda _t: cars, times(60))
+    assert len(opened(events)) == 6
+    assert len({event.alert_id for event in events}) == 6
+
+
+def test_a_car_seen_as_car_and_truck_is_one_alert() -> None:
+    both = [car(300, confidence=0.6), car(303, 201, label="truck", confidence=0.5)]
+    assert len(opened(story(parking(), lambda _t: both, times(60)))) == 1
+
+
+def test_outside_the_zone_nothing_counts() -> None:
+    config = {"kind": "illegal_parking", "zone": "kerb", "labels": LABELS, "legal_time_s": 30}
+    zone = {"id": "kerb", "points": [[0.0, 0.5], [0.4, 0.5], [0.4, 1.0], [0.0, 1.0]]}
+    cam = camera([], views=[{"zones": [zone], "rules": [config]}])
+    rule = build_rule(cam.views[0].rules[0], cam.views[0], cam)
+    things = [car(100, 200, colour=1), car(400, 200, colour=2), car(100, 125, colour=3)]
+    events = story(rule, lambda _t: things, times(60))
+    # the third only leans into the zone with its roof out: its wheels stand above the line
+    assert [iou(e.boxes[0].box, frac(things[0].box)) > 0.8 for e in events if e.phase == "opened"] == [True]
+
+
+def test_time_counts_only_while_the_rule_is_in_force() -> None:
+    windows = {"windows": [{"from": "08:01", "to": "08:03"}]}  # the scene begins at 08:00 UTC
+    events = story(parking(schedule=windows), lambda _t: [car(300)], times(300))
+    assert phases(events) == ["candidate", "opened", "closed"]
+    assert at(90) <= events[1].captured_at <= at(94)
+    assert events[1].started_at == at(0)
+    assert at(178) <= events[2].captured_at <= at(182)
+
+
+@settings(max_examples=12, deadline=None)
+@given(cut=st.integers(1, 40), seed=st.integers(0, 50))
+def test_a_restart_changes_nothing(cut: int, seed: int) -> None:
+    def scene(t: float) -> list[Thing]:
+        hidden = 20 <= t < 30
+        return [
+            car(300, detected=(int(t) * 7 + seed) % 3 > 0 and not hidden),
+            car(20 + 15 * (t % 30), 100, colour=4),
+            *([car(280, 180, size=(160, 90), label="truck", colour=6)] if hidden else []),
+        ]
+
+    seen = list(observations(scene, times(80)))
+    whole, before, after = parking(), parking(), parking()
+    expected = [whole(one) for one in seen][cut:]
+    for one in seen[:cut]:
+        before(one)
+    after.load(json.loads(json.dumps(before.dump())))
+    assert [after(one) for one in seen[cut:]] == expected
+    assert after.dump() == whole.dump()
+
+
+def test_a_state_without_spots_is_a_fresh_start() -> None:
+    rule = parking()
+    rule.load({})
+    assert rule.dump() == {"spots": []}
+    assert rule.name == "illegal_parking/1"
+    assert parking(hold_s=33.0).hold_s == 33.0
