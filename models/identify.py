@@ -20,7 +20,7 @@ from models.detections import FloatArray
 from models.errors import ModelFileError
 
 Family = Literal["ultralytics", "yolox", "fastestdet", "nanodet"]
-STRIDE_SETS: tuple[tuple[int, ...], ...] = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32), (32,))
+STRIDE_SETS: tuple[tuple[int, ...], ...] = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (16, 32))
 MAX_CENTRE_DISTANCE = 3.0  # strides; a YOLOv8 box may lie off its cell, the median one does not
 _SCORE_SLACK = 1e-3
 _NANODET_BINS = (8, 33)  # R + 1 of the distributions in use: 8 (NanoDet) up to 33
@@ -63,11 +63,11 @@ def identify(
 
     """
     refusals: list[str] = []
-    readings = [
-        *_groups(outputs, input_px, classes),
-        *itertools.chain.from_iterable(
-            _single(name, array, input_px, classes, refusals) for name, array in outputs.items()
-        ),
+    # what explains all outputs together is believed before what explains one of them
+    readings = _groups(outputs, input_px, classes) or [
+        reading
+        for name, array in outputs.items()
+        for reading in _single(name, array, input_px, classes, refusals)
     ]
     wanted = [reading for reading in readings if decoder in (None, reading.spec.kind)]
     if len(wanted) == 1:

@@ -83,7 +83,7 @@ def detector_of(
 
 @pytest.mark.parametrize(
     ("dynamic_batch", "batches"),
-    [pytest.param(True, [8, 3], id="batched"), pytest.param(False, [1] * 11, id="looped")],
+    [pytest.param(True, [4, 4, 3], id="batched"), pytest.param(False, [1] * 11, id="looped")],
 )
 def test_pictures_go_in_batches_of_bounded_size(picture, dynamic_batch, batches):
     detector, runtime = detector_of(tiny.yolov8(), dynamic_batch=dynamic_batch)
