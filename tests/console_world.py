@@ -6,14 +6,15 @@ import hashlib
 import tempfile
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from alerts.apply import apply_message
+from alerts.evidence import BlobStore, note_evidence
 from alerts.health import apply_health
 from alerts.messages import (
     AlertMessage,
@@ -33,7 +34,7 @@ from alerts.services.bundle import Services, open_services
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.migrate import upgrade
-from alerts.store.tables import Edge, EvidenceBlob, Incident
+from alerts.store.tables import Edge, Incident
 from towerwatch.timebase import utc_now
 
 SITE, EDGE, OUTBOX = "riverside", "box-1", "0" * 32
@@ -48,8 +49,8 @@ class World:
     folder: Path
     database: Database
     services: Services
+    evidence: BlobStore
     sequence: int = 0
-    files: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
     @classmethod
     def create(cls, folder: Path) -> World:
@@ -58,7 +59,9 @@ class World:
         services = open_services(database)
         services.people.create_user(OPERATOR, PASSWORD, "operator")
         services.people.create_user(VIEWER, PASSWORD, "viewer")
-        world = cls(folder, database, services)
+        evidence = BlobStore(folder / "data" / "evidence")
+        evidence.open()
+        world = cls(folder, database, services, evidence)
         world.add_edge(EDGE)
         return world
 
@@ -126,14 +129,10 @@ class World:
 
     def store(self, data: bytes, media_type: str, edge: str = EDGE) -> str:
         """Put a file into the evidence store, as a PUT would; return its digest."""
-        digest = hashlib.sha256(data).hexdigest()
-        self.files[digest] = (data, media_type)
-        with self.database.write() as session:
-            if session.get(EvidenceBlob, digest) is None:
-                row = EvidenceBlob(
-                    sha256=digest, bytes=len(data), media_type=media_type, edge=edge, received_at=utc_now()
-                )
-                session.add(row)
+        file = self.folder / "upload"
+        file.write_bytes(data)
+        digest, size = self.evidence.add_file(file)
+        note_evidence(self.database, digest, size, media_type, edge)
         return digest
 
     def health(self, cameras: Sequence[CameraHealth], edge: str = EDGE) -> None:
@@ -259,8 +258,3 @@ def parked_car(world: World, *, with_files: bool = True, **fields: Any) -> Alert
         "measures": {"dwell_s": 361.0, "legal_time_s": 300.0, "occupancy_frac": 0.42},
     }
     return world.alert(Kind.ILLEGAL_PARKING, **(values | fields))
-
-
-def at(text: str) -> datetime:
-    """Parse an aware time."""
-    return datetime.fromisoformat(text)

@@ -74,6 +74,7 @@ class Board:
         self._watchers: dict[int, dict[Listener, None]] = {}
         self._camera_listeners: dict[Listener, None] = {}
         self._cameras_read = 0.0
+        self._cameras_changed = False
         self.rows: dict[int, Row] = {}
         self.spots: dict[int, Spot] = {}
         self.cameras: tuple[CameraView, ...] = ()
@@ -91,8 +92,8 @@ class Board:
                 with self._services.live.subscribe() as changes:
                     await self.load()
                     while True:
-                        await self.apply(await _batch(changes))
-                        await self._refresh_cameras()
+                        wait_s = CAMERAS_EVERY_S if self._cameras_changed else FIGURES_EVERY_S
+                        await self.apply(await _batch(changes, wait_s))
             except Exception:  # the supervisor of the live view: a lost database must not end it
                 log.exception("live view interrupted; reading everything again")
                 await asyncio.sleep(RETRY_S)
@@ -130,8 +131,8 @@ class Board:
         touched = {int(change.ref) for change in changes if change.topic == "incident"}
         if touched:
             await self._read_incidents(touched)
-        if any(change.topic in {"camera", "edge"} for change in changes):
-            await self._refresh_cameras(CAMERAS_EVERY_S)
+        self._cameras_changed |= any(change.topic in {"camera", "edge"} for change in changes)
+        await self._refresh_cameras()
         for key in touched:
             await self._tell(self._watchers.get(key, {}))
 
@@ -161,15 +162,17 @@ class Board:
             self.spots.pop(key, None)
         return places
 
-    async def _refresh_cameras(self, every_s: float = FIGURES_EVERY_S) -> None:
-        now = asyncio.get_running_loop().time()
-        if now < self._cameras_read + every_s:
+    async def _refresh_cameras(self) -> None:
+        """Read the cameras again when it is time; many boxes report, and one look serves all."""
+        every_s = CAMERAS_EVERY_S if self._cameras_changed else FIGURES_EVERY_S
+        if asyncio.get_running_loop().time() < self._cameras_read + every_s:
             return
         await self._read_cameras()
         self.map_answer.cache_clear()
         await self._tell(self._camera_listeners)
 
     async def _read_cameras(self) -> None:
+        self._cameras_changed = False
         self.cameras = await run_in_threadpool(self._services.fleet.list_cameras)
         self.edges = await run_in_threadpool(self._services.fleet.list_edges)
         self.camera_memo.clear()
@@ -240,11 +243,11 @@ class Board:
         return json.dumps(answer).encode()
 
 
-async def _batch(changes: Subscription) -> list[ChangeView]:
+async def _batch(changes: Subscription, wait_s: float) -> list[ChangeView]:
     """Wait a while for a change, and for those that follow at once; perhaps there is none."""
     batch: list[ChangeView] = []
     try:
-        async with asyncio.timeout(FIGURES_EVERY_S):
+        async with asyncio.timeout(wait_s):
             batch.append(await anext(changes))
         async with asyncio.timeout(COALESCE_S):
             while True:

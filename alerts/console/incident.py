@@ -224,7 +224,7 @@ class IncidentPage:
 
             submit = self._ends(dialog, Action.DISMISS, done)
             attributes(submit, disabled="")
-        dialog.open()
+        _open_once(dialog)
 
     def _note_dialog(self, action: Action) -> None:
         with self._client, ui.dialog() as dialog, el("div", "tw-dialog"):
@@ -236,7 +236,7 @@ class IncidentPage:
                 await self._act(action, note=note["text"])
 
             self._ends(dialog, action, done)
-        dialog.open()
+        _open_once(dialog)
 
     @staticmethod
     def _note(label: str) -> dict[str, str]:
@@ -315,6 +315,12 @@ class IncidentPage:
         with self._client:
             ui.notify(text, type=kind, position="top", timeout=2500)  # type: ignore[arg-type]  # one of NiceGUI's
         push(self._client, "document.activeElement?.blur()")
+
+
+def _open_once(dialog: ui.dialog) -> None:
+    """Open a dialog that goes for good when it closes; the next one starts afresh."""
+    dialog.on("hide", dialog.delete)
+    dialog.open()
 
 
 async def incident_page(request: Request, client: Client, incident_id: int) -> Response | None:

@@ -29,8 +29,10 @@ from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
 
 # a browser may be away this long (a lift, a tunnel) and go on with the same page
-RECONNECT_S = 10.0
+RECONNECT_S = 30.0
 HISTORY = 200
+# building a page takes milliseconds; the wait is for the others, when a whole shift logs in at once
+RESPONSE_S = 60.0
 router = APIRouter(include_in_schema=False)
 _PAGES = {"/": wall_page, "/incidents/{incident_id}": incident_page, "/cameras": cameras_page}
 
@@ -83,7 +85,7 @@ def _register_pages() -> None:
     known = {getattr(route, "path", "") for route in core.app.routes}
     for path, page in _PAGES.items():
         if path not in known:
-            ui.page(path, response_timeout=10.0)(page)  # type: ignore[arg-type]  # functions differ in their parameters
+            ui.page(path, response_timeout=RESPONSE_S)(page)  # type: ignore[arg-type]  # functions differ in their parameters
 
 
 def _run_board_within(app: FastAPI, console: Console) -> None:

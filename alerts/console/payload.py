@@ -32,7 +32,8 @@ def evidence(alert: AlertView, words: Words, zone: tzinfo | None, *, may_judge: 
         "alert_id": alert.id,
         "may_judge": may_judge,
         "pictures": [_item(item, words, zone) | _overlay(alert, item) for item in pictures],
-        "clips": [_item(item, words, zone) for item in clips],
+        # a browser plays H.264 alone; central transcodes what is none when somebody looks
+        "clips": [_item(item, words, zone) | {"url": f"{item.url}/play"} for item in clips],
         "zones": [alert.zone_points] if alert.zone_points else [],
     }
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
+from html import escape
 from urllib.parse import quote
 
 from nicegui import ui
@@ -127,11 +128,17 @@ def _switches(visitor: Visitor) -> None:
 
 def _help(words: Words) -> ui.dialog:
     with ui.dialog() as dialog, el("div", "tw-dialog"):
-        el("h2", text=words("help"))
-        with el("div", "tw-keys"):
-            for keys, text in KEYS:
-                with el("span"):
-                    for key in keys:
-                        el("kbd", text=key)
-                el("span", text=words(text))
+        html(_keys(words), "div")
     return dialog
+
+
+@cache
+def _keys(words: Words) -> str:
+    """Return the table of keys; one element for all of it, since every page of every browser has one."""
+    rows = "".join(
+        "<span>"
+        + "".join(f"<kbd>{escape(key)}</kbd>" for key in keys)
+        + f"</span><span>{escape(words(text))}</span>"
+        for keys, text in KEYS
+    )
+    return f'<h2>{escape(words("help"))}</h2><div class="tw-keys" style="margin-top:12px">{rows}</div>'

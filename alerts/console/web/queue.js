@@ -106,6 +106,7 @@ export default {
       const ids = this.ordered.map((row) => row.id);
       if (!ids.length) return;
       const at = ids.indexOf(this.selected);
+      this.$el.focus({ preventScroll: true }); // so that Enter is the list's, not that of the last button
       this.selected = ids[at < 0 ? 0 : Math.min(ids.length - 1, Math.max(0, at + by))];
     },
     onKey(event) {
