@@ -71,7 +71,7 @@ def test_two_cars_that_pass_each_other_are_not_swapped() -> None:
 
 
 def test_an_unsure_box_continues_a_track_and_starts_none() -> None:
-    unsure = follow(lambda t: [car(100, confidence=0.2)], times(10, 2))
+    unsure = follow(lambda _t: [car(100, confidence=0.2)], times(10, 2))
     assert not any(unsure)
     mixed = follow(lambda t: [car(100, confidence=0.9 if t == 0 else 0.2)], times(10, 2))
     assert [tracks[0].track_id for tracks in mixed] == [1] * 6
@@ -92,7 +92,7 @@ def test_things_of_another_size_are_other_things() -> None:
 
 
 def test_the_first_sight_has_no_speed() -> None:
-    (track,) = follow(lambda t: [car(100)], [0.0])[0]
+    (track,) = follow(lambda _t: [car(100)], [0.0])[0]
     assert math.isnan(track.speed_bl_s)
     assert track.still_since is None
 

@@ -1,0 +1,109 @@
+"""Health says what was covered and what was not, within the contract's size."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from edge_kit import T0
+
+from alerts.messages import (
+    MAX_MESSAGE_BYTES,
+    BlindReason,
+    ClockState,
+    Freshness,
+    OutboxHealth,
+    encode,
+)
+from edge.clock import STA_NANO, STA_UNSYNC, TIME_ERROR, clock_state, interpret
+from edge.health import BoxFacts, CameraTally, health_messages, percentile
+from edge.records import CameraReport
+
+FRESH = (Freshness.FRESH, None, "")
+
+
+def report(at_s: float, *, trouble: BlindReason | None = None, analysed: int = 1, lag_ms: float = 20.0) -> CameraReport:
+    return CameraReport(
+        "cam-1", at_s, trouble, last_captured_at=T0, analysed=analysed, dropped=1, lag_ms=(lag_ms,) * analysed
+    )
+
+
+@pytest.mark.parametrize(
+    ("reports", "covered_s", "analysed"),
+    [
+        ([report(s) for s in range(0, 31, 2)], 30, 16),
+        ([report(0), report(2), report(12), report(14)], 4, 4),
+        ([report(0), report(2), report(3, trouble=BlindReason.BLACK, analysed=0), report(4), report(6)], 4, 4),
+        ([report(s, trouble=BlindReason.UNREACHABLE, analysed=0) for s in range(30)], 0, 0),
+        ([report(0), report(1, analysed=0), report(2)], 2, 2),
+        ([], 0, 0),
+    ],
+    ids=["all the time", "a gap", "black in between", "never", "quiet report in between", "no report"],
+)
+def test_only_time_between_good_analyses_is_covered(
+    reports: list[CameraReport], covered_s: float, analysed: int
+) -> None:
+    tally = CameraTally("cam-1", interval_s=2.0)
+    for one in reports:
+        tally.add(one)
+    health = tally.close(FRESH, 30.0)
+    assert (health.covered_s, health.analysed, health.dropped) == (covered_s, analysed, len(reports))
+    again = tally.close(FRESH, 30.0)
+    assert (again.covered_s, again.analysed, again.dropped, again.lag_p95_ms) == (0, 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], None), ([5.0], 5.0), ([float(n) for n in range(1, 101)], 95.0), ([1.0, 9.0], 9.0)],
+    ids=["none", "one", "hundred", "two"],
+)
+def test_percentile(values: list[float], expected: float | None) -> None:
+    assert percentile(values, 0.95) == expected
+
+
+@pytest.mark.parametrize(("cameras", "alerts"), [(0, 0), (1, 1), (16, 100), (64, 0), (3, 1000), (200, 700)])
+def test_health_of_a_big_box_is_split_and_loses_nothing(cameras: int, alerts: int) -> None:
+    facts = BoxFacts(
+        boot_id="0" * 32,
+        at=T0,
+        period_s=30.0,
+        clock=ClockState(synchronised=True, offset_ms=-123.456),
+        outbox=OutboxHealth(
+            outbox_id="1" * 32, depth=10**6, bytes=10**9, oldest_at=T0, first_seq=1, last_seq=10**9
+        ),
+        disk_free_bytes=10**12,
+        workers_restarted=1000,
+        version="0.1.0",
+        config_sha256="2" * 64,
+    )
+    states = []
+    for n in range(cameras):
+        tally = CameraTally(f"{'c' * 55}-{n:06}", interval_s=2.0, analysed=10**6, lags_ms=[12345.678])
+        tally.last_captured_at = T0
+        states.append(tally.close((Freshness.BLIND, BlindReason.UNREACHABLE, "\n相机无法连接" * 40), 30.0))
+    ids = [uuid.uuid4().hex for _ in range(alerts)]
+    messages = health_messages(facts, states, ids)
+    assert [one.part for one in messages] == list(range(len(messages)))
+    assert {one.parts for one in messages} == {len(messages)}
+    assert [camera.camera for one in messages for camera in one.cameras] == [state.camera for state in states]
+    assert [alert for one in messages for alert in one.open_alerts] == ids
+    assert max(len(encode(one)) for one in messages) <= MAX_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize(
+    ("verdict", "status", "offset", "expected"),
+    [
+        (-1, 0, 0, ClockState(synchronised=False)),
+        (TIME_ERROR, 0, 0, ClockState(synchronised=False)),
+        (0, STA_UNSYNC, 5000, ClockState(synchronised=False)),
+        (0, 0, 1500, ClockState(synchronised=True, offset_ms=1.5)),
+        (0, STA_NANO, -2_500_000, ClockState(synchronised=True, offset_ms=-2.5)),
+    ],
+    ids=["not allowed", "error", "undisciplined", "microseconds", "nanoseconds"],
+)
+def test_what_the_kernel_says_of_its_clock(verdict: int, status: int, offset: int, expected: ClockState) -> None:
+    assert interpret(verdict, status, offset) == expected
+
+
+def test_this_machines_clock_can_be_asked() -> None:
+    assert isinstance(clock_state().synchronised, bool)
