@@ -162,12 +162,12 @@ def _dense(
 ) -> list[Reading]:
     """Read N x columns; ``anchors_first`` says how the graph had it."""
     count, columns = rows.shape
-    for strides, per_cell in itertools.product(STRIDE_SETS, (1, 3)):
+    for strides, per_cell in itertools.product(STRIDE_SETS, (1, 3) if anchors_first else (1,)):
         if count != per_cell * anchor_count(input_px, strides):
             continue
         extra = _columns_before_classes(columns, per_cell, classes, anchors_first=anchors_first)
         if extra is None:
-            refusals.append(_wrong_columns(name, columns, per_cell, classes))
+            refusals.append(_wrong_columns(name, columns, classes))
             continue
         wrong = _scores_wrong(rows[:, 4:])
         if wrong:
@@ -184,22 +184,17 @@ def _columns_before_classes(
     columns: int, per_cell: int, classes: int | None, *, anchors_first: bool
 ) -> int | None:
     """Return 4 (boxes) or 5 (boxes and objectness), None where neither fits the labels."""
-    options = [5] if per_cell == 3 else [4, 5]
+    # objectness came only with rows of anchors; YOLOv8 and its heirs, without it, put columns of them
+    options = [4] if not anchors_first else [5] if per_cell == 3 else [5, 4]
     if classes is None:
-        preferred = 5 if anchors_first else 4
-        return preferred if preferred in options and columns > preferred else None
+        return options[0] if columns > options[0] else None
     return next((extra for extra in options if columns - extra == classes), None)
 
 
-def _wrong_columns(name: str, columns: int, per_cell: int, classes: int | None) -> str:
-    fits = (
-        f"{columns - 5} (with objectness)"
-        if per_cell == 3
-        else f"{columns - 4} or {columns - 5} (with objectness)"
-    )
+def _wrong_columns(name: str, columns: int, classes: int | None) -> str:
     return (
-        f"{name} has {columns} values an anchor, so {fits} classes, and {classes} labels were given; "
-        "a segmentation or pose model has more values too"
+        f"{name} has {columns} values an anchor, so {columns - 4} classes, or {columns - 5} with objectness, "
+        f"and {classes} labels were given; a segmentation, pose or oriented-box model has more values too"
     )
 
 

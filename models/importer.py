@@ -324,7 +324,11 @@ def _candidates(
 ) -> Candidates:
     outputs = run_one(graph, spec, picture, graph.inputs[0].shape[0])
     head = HeadShape((spec.width_px, spec.height_px), classes)
-    return decode([outputs[name] for name in decoder.outputs], decoder, head, 0)
+    try:
+        return decode([outputs[name] for name in decoder.outputs], decoder, head, 0)
+    except ValueError as error:
+        msg = f"{graph.path}: {error}"
+        raise ModelFileError(msg) from None
 
 
 def _precision(graph: GraphFile) -> StoredPrecision:

@@ -105,7 +105,9 @@ def test_eighty_five_columns_are_told_apart_by_label_count(tmp_path):
     without = inspect_file(file, "a", "1", ImportOptions(labels=(*COCO80, "smoke"))).manifest
     assert (with_objectness.decoder.kind, without.decoder.kind) == ("yolov5", "yolov8")
     assert without.decoder.anchors_first
-    with pytest.raises(ModelFileError, match="85 values an anchor, so 81 or 80"):
+    with pytest.raises(
+        ModelFileError, match="85 values an anchor, so 81 classes, or 80 with objectness, and 79 labels"
+    ):
         inspect_file(file, "a", "1", ImportOptions(labels=COCO80[:79]))
 
 
@@ -242,6 +244,11 @@ def segmentation(path):
     return tiny.write(path, {"output0": rows, "output1": np.zeros((32, 16, 24))})
 
 
+def oriented(path):
+    """Boxes with an angle: one value more, which is no objectness."""
+    return tiny.write(path, {"output0": np.vstack([tiny.yolov8(), np.zeros((1, 126))])})
+
+
 def task_pose(path):
     return tiny.write(path, {"output0": tiny.yolov8()}, metadata=tiny.ultralytics_metadata(task="pose"))
 
@@ -334,6 +341,7 @@ def fails_inside(path):
             classification, "probs 1000 .* 1000 numbers, as a classification model gives", id="classes"
         ),
         pytest.param(segmentation, "39 values an anchor.*3 labels.*segmentation", id="segmentation"),
+        pytest.param(oriented, "8 values an anchor.*oriented-box", id="oriented boxes"),
         pytest.param(task_pose, "task 'pose'", id="pose by metadata"),
         pytest.param(logits, r"scores reach from -5 to -5, not within \[0, 1\]", id="logits"),
         pytest.param(shifted, "boxes do not lie at their cells", id="boxes elsewhere"),
