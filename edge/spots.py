@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from statistics import median
@@ -44,6 +44,9 @@ class SpotSettings:
         match_iou: overlap from which a detection belongs to a spot.
         same: likeness from which a place without a detection still holds the same vehicle.
         same_seen: the same with a detection on it, which is evidence in itself.
+        jump_log, jump_colour: change of the whole picture from which the light has jumped: of mean
+            brightness as a natural logarithm (traffic on a crowded junction: at most 0.25), and of mean
+            colourfulness in levels (there at most 5; a lamp that goes to infrared takes 10 and more).
         drift_bl: a vehicle whose box moves farther than this, in body lengths, has not stood.
 
     """
@@ -56,6 +59,8 @@ class SpotSettings:
     same: float = 0.6
     same_seen: float = 0.45
     drift_bl: float = 0.35
+    jump_log: float = 0.4
+    jump_colour: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class Spot:
     pending_at: datetime | None = None
     pending_seen: int = 0
     pending_hits: int = 0
+    jumped_s: float | None = None
     reported: bool = False
     alarmed: bool = False
     moved: bool = False
@@ -145,6 +151,7 @@ class SpotMemory:
 
     settings: SpotSettings
     spots: list[Spot] = field(default_factory=list)
+    light: tuple[float, float] | None = None
 
     def update(self, seen: Observation, vehicles: Sequence[Seen]) -> list[Spot]:
         """Take one observation; return the spots that ended with it, ``spots`` being those that live."""
@@ -152,12 +159,14 @@ class SpotMemory:
         if seen.gap_s <= GAP_INTERVALS * self.settings.interval_s:
             observed_s = seen.gap_s
         matches = self._matches(vehicles)
-        matched = set(matches.values())
-        others = [one for i, one in enumerate(vehicles) if i not in matched]
+        jumped = self._light_jumped(seen)
         ended: list[Spot] = []
         born: list[Spot] = []
         for index, spot in enumerate(self.spots):
             found = vehicles[matches[index]] if index in matches else None
+            others = [one for one in vehicles if one is not found]
+            if jumped:
+                spot.jumped_s = seen.monotonic_s
             successor = self._judge(spot, seen, found, others, observed_s)
             if successor is not None:
                 born.append(successor)
@@ -165,7 +174,8 @@ class SpotMemory:
             elif self._is_over(spot, seen.monotonic_s):
                 ended.append(spot)
         self.spots = [spot for spot in self.spots if spot not in ended] + born
-        self._start(others, seen)
+        matched = set(matches.values())
+        self._start([one for i, one in enumerate(vehicles) if i not in matched], seen)
         ended += self._merge()
         if len(self.spots) > MAX_SPOTS:
             self.spots.sort(key=lambda spot: (not spot.alarmed, spot.since_s))
@@ -247,19 +257,24 @@ class SpotMemory:
         settled = seen.monotonic_s - spot.pending_s >= self.settings.settle_s and spot.pending_seen >= 3
         if not settled:
             return None
+        if spot.pending_s == spot.jumped_s:  # everything changed with it: the light, not the vehicle
+            if found is not None:
+                spot.look = looks.take(seen.image, spot.place)
+                self._sighted(spot, seen, found, 1.0)
+            return None
         if spot.pending_hits * 2 < spot.pending_seen:
             spot.vacant_s = spot.pending_s if spot.vacant_s is None else spot.vacant_s
             return None
-        if (
-            spot.pending_s - spot.last_present_s <= 1.5 * self.settings.interval_s <= 5.0
-            and found is not None
-        ):
-            # from one look to the other between two observations: the light jumped, no car can
-            spot.look = looks.take(seen.image, spot.place)
-            spot.pending = None
-            self._sighted(spot, seen, found, 1.0)
-            return None
         return _successor(spot, seen, found) if found is not None else None
+
+    def _light_jumped(self, seen: Observation) -> bool:
+        """Whether the whole picture changed at once: lamps, infrared, a camera that adjusts itself."""
+        before, self.light = self.light, _light_of(seen)
+        if before is None:
+            return False
+        brighter = abs(math.log(self.light[0] / before[0]))
+        colourful = abs(self.light[1] - before[1])
+        return brighter > self.settings.jump_log or colourful > self.settings.jump_colour
 
     def _is_over(self, spot: Spot, now_s: float) -> bool:
         if spot.unseen_s >= self.settings.grace_s:
@@ -291,13 +306,25 @@ class SpotMemory:
         self.spots = [spot for spot in self.spots if spot.key in alive]
         return dropped
 
-    def dump(self) -> list[dict[str, Any]]:
+    def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values; about 3 kB a spot."""
-        return [_dump(spot) for spot in self.spots]
+        return {
+            "spots": [_dump(spot) for spot in self.spots],
+            "light": None if self.light is None else list(self.light),
+        }
 
-    def load(self, state: Iterable[Mapping[str, Any]]) -> None:
+    def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
-        self.spots = [_load(one) for one in state]
+        self.spots = [_load(one) for one in state.get("spots", ())]
+        light = state.get("light")
+        self.light = None if light is None else (float(light[0]), float(light[1]))
+
+
+def _light_of(seen: Observation) -> tuple[float, float]:
+    """Return the mean brightness and the mean colourfulness of a thinned picture, both in levels."""
+    thin = seen.image[::4, ::4].astype(np.int16)
+    colour = thin.max(axis=2) - thin.min(axis=2)
+    return (float(thin.mean()) + 1.0, float(colour.mean()))  # a black picture has a logarithm, too
 
 
 def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str], least: float) -> list[Seen]:
@@ -390,7 +417,7 @@ def _dump(spot: Spot) -> dict[str, Any]:
         for name in (
             "key", "since_s", "last_present_s", "hits", "present", "counted", "unseen_s", "hidden_s",
             "is_present", "is_hidden", "vacant_s", "pending_s", "pending_seen", "pending_hits", "reported",
-            "alarmed",
+            "alarmed", "jumped_s",
         )
     }  # fmt: skip
     return state | {

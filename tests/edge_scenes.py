@@ -56,6 +56,7 @@ def road_picture() -> Image:
 
 
 _ROAD = road_picture()
+_GRAINS = [np.random.default_rng(seed).normal(0, 2, _ROAD.shape).astype(np.int16) for seed in range(7)]
 
 
 def paint(image: Image, thing: Thing) -> None:
@@ -77,8 +78,8 @@ def picture(things: Sequence[Thing], *, gain: float = 1.0, noise_seed: int = 0) 
     for thing in things:
         if thing.drawn:
             paint(image, thing)
-    grain = np.random.default_rng(noise_seed).normal(0, 2, image.shape)
-    return np.clip(image * gain + grain, 0, 255).astype(np.uint8)
+    lit = image if gain == 1.0 else cv2.convertScaleAbs(image, alpha=gain)
+    return np.asarray(cv2.add(lit, _GRAINS[noise_seed % len(_GRAINS)], dtype=cv2.CV_8U), np.uint8)
 
 
 def frame_of(things: Sequence[Thing], seconds: float, index: int = 0, *, gain: float = 1.0) -> Frame:

@@ -147,8 +147,8 @@ class ParkingRule:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
-        return {"spots": self._memory.dump()}
+        return {"memory": self._memory.dump()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
-        self._memory.load(state.get("spots", ()))
+        self._memory.load(state.get("memory", {}))

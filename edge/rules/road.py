@@ -157,14 +157,14 @@ class Road:
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
         return {
-            "spots": self._memory.dump(),
+            "memory": self._memory.dump(),
             "flow": [[column, row, at_s] for (column, row), at_s in self._last_flow_s.items()],
             "passages": list(self._passages_s),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
-        self._memory.load(state.get("spots", ()))
+        self._memory.load(state.get("memory", {}))
         self._last_flow_s = {(int(x), int(y)): float(at_s) for x, y, at_s in state.get("flow", ())}
         self._passages_s = [float(at_s) for at_s in state.get("passages", ())]
 
