@@ -257,6 +257,8 @@ class ServedFolder:
         if not self._servable():
             msg = f"{self.folder}: no H.264 or H.265 video files in it ({', '.join(sorted(VIDEO_SUFFIXES))})"
             raise SourceConfigError(msg)
+        self._ready, self._failure = threading.Event(), None
+        self._loop, self._stopped = None, None
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve()), name="rtsp-server", daemon=True
         )
