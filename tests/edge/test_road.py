@@ -1,0 +1,173 @@
+"""A blocked road is told from a red light, a kerb of parked cars and one that broke down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from edge_scenes import Scene, Thing, at, camera, car, ids, observations, times
+
+from edge.episode import EpisodeEvent
+from edge.lifecycle import Lifecycle, Terms
+from edge.observe import Rule
+from edge.rules import build_rule
+from edge.rules.blocked_road import level_of
+from edge.rules.road import RoadState
+
+LANE = {"id": "road", "points": [[0.0, 0.5], [1.0, 0.5], [1.0, 0.72], [0.0, 0.72]]}
+
+
+def road(kind: str, **more: object) -> Rule:
+    config = {"kind": kind, "zone": "road", "labels": ["car", "truck"]} | more
+    cam = camera([], views=[{"zones": [LANE], "rules": [config]}])
+    return build_rule(cam.views[0].rules[0], cam.views[0], cam)
+
+
+def story(rule: Rule, scene: Scene, stamps: Sequence[float]) -> list[EpisodeEvent]:
+    life = Lifecycle("cam", "fixed", Terms(rule.name, rule.hold_s, interval_s=2.0), ids())
+    events: list[EpisodeEvent] = []
+    for seen in observations(scene, stamps):
+        events += life.step(seen.captured_at, seen.gap_s, rule(seen))
+    return events
+
+
+def phases(events: Sequence[EpisodeEvent]) -> list[str]:
+    return [event.phase.value for event in events if event.phase != "updated"]
+
+
+def queue(shift: int, number: int = 6) -> list[Thing]:
+    """Cars bumper to bumper; each shift brings every car one place on."""
+    return [car(10 + 104 * i, 195, colour=1 + (i - shift) % 9, size=(96, 54)) for i in range(number)]
+
+
+def flowing(t: float) -> list[Thing]:
+    """One car in 6 s that crosses the picture in 5 s."""
+    since = t % 6
+    return [car(-60 + 140 * since, 195, colour=1 + int(t / 6) % 9)] if 0.5 < since < 4.5 else []
+
+
+def jam(t: float) -> list[Thing]:
+    """Traffic flows for a minute, then stands."""
+    return flowing(t) if t < 60 else queue(0)
+
+
+def test_a_road_that_no_longer_moves_is_blocked_from_when_it_stopped() -> None:
+    events = story(road("blocked_road"), jam, times(220))
+    assert phases(events) == ["candidate", "opened"]
+    opened = next(e for e in events if e.phase == "opened")
+    assert at(58) <= opened.started_at <= at(64)
+    assert at(178) <= opened.captured_at <= at(186)
+    assert opened.place_key == "road"
+    assert opened.measures["level"] == 3.0
+    assert opened.measures["standing"] == 6.0
+    assert opened.measures["queue_bl"] > 5
+    assert opened.measures["occupancy_frac"] > 0.5
+    assert len(opened.boxes) == 6
+
+
+def test_a_queue_at_a_red_light_is_not_blocked() -> None:
+    """Ninety seconds red, thirty green in which every car is replaced."""
+
+    def scene(t: float) -> list[Thing]:
+        cycle, phase = divmod(t, 120)
+        return queue(int(cycle) * 6) if phase < 90 else flowing(t)
+
+    assert "opened" not in phases(story(road("blocked_road"), scene, times(600)))
+
+
+def test_a_slow_queue_that_discharges_is_not_blocked() -> None:
+    assert "opened" not in phases(story(road("blocked_road"), lambda t: queue(int(t // 40)), times(400)))
+
+
+def test_parked_cars_beside_flowing_traffic_are_not_a_blocked_road() -> None:
+    zone = {"id": "road", "points": [[0.0, 0.25], [1.0, 0.25], [1.0, 0.8], [0.0, 0.8]]}
+    config = {"kind": "blocked_road", "zone": "road", "labels": ["car"], "min_occupancy_frac": 0.05}
+    cam = camera([], views=[{"zones": [zone], "rules": [config]}])
+    rule = build_rule(cam.views[0].rules[0], cam.views[0], cam)
+    kerbs = [car(100 + 150 * i, y, colour=3 + i) for i, y in enumerate((110, 240, 110, 240))]
+    assert phases(story(rule, lambda t: [*kerbs, *flowing(t)], times(400))) == []
+
+
+def test_a_blocked_road_closes_when_it_flows_again() -> None:
+    def scene(t: float) -> list[Thing]:
+        return queue(0) if t < 200 else flowing(t)
+
+    events = story(road("blocked_road"), scene, times(320))
+    assert phases(events) == ["candidate", "opened", "closed"]
+    assert at(196) <= (events[-1].ended_at or at(0)) <= at(215)
+
+
+def test_out_of_schedule_a_road_may_be_blocked() -> None:
+    closed = {"windows": [{"from": "20:00", "to": "21:00"}]}
+    assert story(road("blocked_road", schedule=closed), jam, times(220)) == []
+    assert story(road("stopped_vehicle", schedule=closed), breakdown, times(100)) == []
+
+
+def breakdown(t: float) -> list[Thing]:
+    """One car stands at the side while others pass it."""
+    stands = [car(500, 196, colour=9)] if t >= 20 else []
+    return [*stands, *(one for one in flowing(t) if one.box[2] < 490)]
+
+
+def test_a_vehicle_that_stands_while_others_pass_is_a_stopped_vehicle() -> None:
+    events = story(road("stopped_vehicle", stop_time_s=20), breakdown, times(100))
+    assert phases(events) == ["candidate", "opened"]
+    opened = next(e for e in events if e.phase == "opened")
+    assert at(20) <= opened.started_at <= at(22)
+    assert at(40) <= opened.captured_at <= at(46)
+    assert opened.measures["passed_by"] >= 2
+
+
+def test_a_jam_is_not_many_stopped_vehicles() -> None:
+    events = story(road("stopped_vehicle", stop_time_s=20), lambda _t: queue(0), times(200))
+    assert phases(events) == []
+
+
+def test_one_that_waits_alone_is_reported_only_beyond_a_red_light() -> None:
+    events = story(road("stopped_vehicle", stop_time_s=20), lambda _t: [car(300, 196)], times(120))
+    assert phases(events) == ["candidate", "opened"]
+    assert at(80) <= events[1].captured_at <= at(84)
+
+
+def test_a_stopped_vehicle_that_drives_on_is_closed() -> None:
+    events = story(
+        road("stopped_vehicle", stop_time_s=10), lambda t: [car(300, 196)] if t < 80 else [], times(160)
+    )
+    assert phases(events) == ["candidate", "opened", "closed"]
+    assert at(76) <= (events[-1].ended_at or at(0)) <= at(80)
+
+
+@pytest.mark.parametrize(
+    ("speed_bl_s", "occupancy", "blocked", "level"),
+    [
+        pytest.param(float("nan"), 0.0, False, 0.0, id="nothing there"),
+        pytest.param(3.0, 0.5, False, 0.0, id="fast"),
+        pytest.param(1.1, 0.5, False, 1.0, id="slow"),
+        pytest.param(0.3, 0.5, False, 2.0, id="jam"),
+        pytest.param(0.3, 0.05, False, 0.0, id="one that crawls"),
+        pytest.param(0.0, 0.5, True, 3.0, id="blocked"),
+    ],
+)
+def test_levels_go_by_speed_and_occupancy(
+    speed_bl_s: float, occupancy: float, blocked: bool, level: float
+) -> None:
+    state = RoadState((), ((0.1, 0.1, 0.2, 0.2),), occupancy, 2.0, speed_bl_s)
+    assert level_of(state, blocked=blocked) == level
+
+
+@pytest.mark.parametrize("kind", ["blocked_road", "stopped_vehicle"])
+def test_a_restart_changes_nothing(kind: str) -> None:
+    def scene(t: float) -> list[Thing]:
+        return [*flowing(t), car(500, 196, colour=9)] if t < 60 else queue(0)
+
+    seen = list(observations(scene, times(200)))
+    whole, before, after = (road(kind, stop_time_s=10) for _ in range(3))
+    expected = [whole(one) for one in seen][45:]
+    for one in seen[:45]:
+        before(one)
+    after.load(json.loads(json.dumps(before.dump())))
+    assert [after(one) for one in seen[45:]] == expected
+    fresh = road(kind)
+    fresh.load({})
+    assert fresh.hold_s > 0
