@@ -80,7 +80,8 @@ class LiveCamera(Sink):
     """A camera that is kept connected for as long as it is started.
 
     One reader thread per camera, owned here; nothing that a camera does or fails to do reaches beyond
-    its own object. All methods may be called from any thread.
+    its own object. Its methods may be called from any thread, except the ``on_`` ones, which are the
+    reader's.
     """
 
     def __init__(self, settings: LiveSettings) -> None:
