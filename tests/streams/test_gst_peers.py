@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from components import gst_server, wait_until
+from components import gst_server, need_program, wait_until
 from media import decode_all, make_video
 
 from streams.backoff import BackoffPolicy
