@@ -28,7 +28,7 @@ def tls(tmp_path: Path) -> tuple[Path, Path]:
     """A self-signed certificate and its key."""
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     command = [
-        "openssl",
+        need_program("openssl", "openssl"),
         "req",
         "-x509",
         "-newkey",
