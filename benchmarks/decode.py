@@ -39,7 +39,7 @@ from benchmarks.report import Row, document, print_machine, print_table, write_j
 from streams.modes import FULL, KEYFRAMES, DecodeMode, every
 from streams.sources import open_replay
 
-QUICK_CLIP_S, FULL_CLIP_S = 8, 40
+QUICK_CLIP_S, FULL_CLIP_S = 6, 40
 QUICK_ROUNDS, FULL_ROUNDS = 2, 5
 NTH = 25
 SCRIPT_NTH = 50
