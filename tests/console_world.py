@@ -70,7 +70,7 @@ class World:
         self.database.engine.dispose()
 
     def session(self, name: str = OPERATOR) -> str:
-        return self.services.people.login(name, PASSWORD, "127.0.0.1").token
+        return self.services.people.login(name, PASSWORD, "inside the test").token
 
     def add_edge(self, edge: str) -> None:
         with self.database.write() as session:

@@ -200,6 +200,7 @@ def _strip(cameras: tuple[CameraView, ...], words: Words, base: str) -> str:
             name = escape(words.name(shared.FRESHNESS, state))
             parts.append(f'<span class="{tone}"><b>{states[state]}</b>{name}</span>')
     trouble = [camera for camera in cameras if camera.state != "fresh"]
+    trouble.sort(key=lambda camera: camera.state_since, reverse=True)
     lines = [
         f'<div class="tw-cam-line"><span class="tw-dot tw-dot-{escape(camera.state)}"></span>'
         f"<span>{escape(camera.name or camera.camera)}</span>"
