@@ -124,24 +124,30 @@ def revoke(edge: str, config: ConfigOption = None, data_dir: DataOption = None) 
     _say(f"box {edge} is revoked")
 
 
-@app.command("server-certificate")
-def server_certificate(
-    hosts: list[str],
-    out: Annotated[Path, typer.Option(help="Folder for ca.pem, server.pem and server.key.")],
+@app.command()
+def certificate(
+    name: Annotated[str, typer.Argument(help="Common name and file name: broker, towerwatch-central, …")],
+    out: Annotated[Path, typer.Option(help="Folder for ca.pem, NAME.pem and NAME.key.")],
+    host: Annotated[
+        list[str] | None, typer.Option(help="A server's name or address; repeat. Without it: a client.")
+    ] = None,
     config: ConfigOption = None,
     data_dir: DataOption = None,
 ) -> None:
-    """Issue a server certificate of central's own authority, for the broker or for HTTPS."""
+    """Issue a certificate of central's own authority: for the broker, for HTTPS, or for central itself."""
     from alerts.enrol import Authority, write_private  # noqa: PLC0415
 
+    if "/" in name or name.startswith("."):
+        msg = f"name {name!r}: it becomes a file name"
+        raise typer.BadParameter(msg)
     authority = Authority(_settings(config, data_dir, "central").data_dir / "authority")
     authority.open()
-    certificate, key = authority.issue(hosts[0], hosts=tuple(hosts))
+    issued, key = authority.issue(name, hosts=tuple(host or ()))
     out.mkdir(parents=True, exist_ok=True)
     (out / "ca.pem").write_text(authority.certificate_pem, encoding="ascii")
-    (out / "server.pem").write_text(certificate, encoding="ascii")
-    write_private(out / "server.key", key.encode())
-    _say(f"wrote {out}/ca.pem, server.pem and server.key")
+    (out / f"{name}.pem").write_text(issued, encoding="ascii")
+    write_private(out / f"{name}.key", key.encode())
+    _say(f"wrote ca.pem, {name}.pem and {name}.key to {out}")
 
 
 @app.command("export-verdicts")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from sqlalchemy import make_url
@@ -126,10 +127,22 @@ class ConsoleSettings(StrictModel):
     language: Annotated[str, Field(pattern="^(zh|en)$")] = "zh"
     title: Annotated[str, Field(min_length=1, max_length=64)] = "Towerwatch"
     tile_url: str | None = None
+    timezone: str | None = None  # IANA name of the city's local time; None is this machine's
     centre: tuple[Annotated[float, Field(ge=-90, le=90)], Annotated[float, Field(ge=-180, le=180)]] | None = (
         None
     )
     zoom: Annotated[int, Field(ge=1, le=20)] = 12
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError):
+                msg = f"{value!r} is no time zone; write Asia/Shanghai or the like"
+                raise ValueError(msg) from None
+        return value
 
 
 class ServeSettings(StrictModel):

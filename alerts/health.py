@@ -70,19 +70,32 @@ def apply_health(
         _reconcile(database, session, edge, open_ids, lost_after)
 
 
+def load_health(session: Session, edges: set[str]) -> list[Camera | OutboxStream]:
+    """Read what the health of some boxes will touch, in one query a table.
+
+    Keep what is returned for as long as the session is used: it holds what it loads only weakly.
+    """
+    if not edges:
+        return []
+    cameras = session.scalars(select(Camera).where(Camera.edge.in_(edges)))
+    streams = session.scalars(select(OutboxStream).where(OutboxStream.edge.in_(edges)))
+    return [*cameras, *streams]
+
+
 def note_sequences(
     session: Session, edge: str, outbox_id: str, numbers: Iterable[int], now: datetime
 ) -> None:
     """Keep which outbox sequences of a box have come."""
-    row = session.get(OutboxStream, (edge, outbox_id), with_for_update=True)
+    row = session.get(OutboxStream, (edge, outbox_id))  # its edge is locked
     if row is None:
         row = OutboxStream(edge=edge, outbox_id=outbox_id, highest_seq=0, missing=[], lost=0, updated_at=now)
         session.add(row)
+        session.flush()
     _store(row, gaps.note(_seen(row), numbers), now)
 
 
 def _keep_gaps(session: Session, edge: Edge, message: HealthMessage, now: datetime) -> None:
-    row = session.get(OutboxStream, (edge.id, message.outbox.outbox_id), with_for_update=True)
+    row = session.get(OutboxStream, (edge.id, message.outbox.outbox_id))
     if row is None or not row.missing:
         return
     kept_from = message.outbox.first_seq if message.outbox.depth else row.highest_seq + 1
@@ -102,11 +115,13 @@ def _store(row: OutboxStream, seen: gaps.Seen, now: datetime) -> None:
 
 
 def _keep_cameras(session: Session, edge: Edge, cameras: Iterable[CameraHealth], now: datetime) -> None:
+    new = False
     for health in cameras:
         row = session.get(Camera, (edge.id, health.camera))
         if row is None:
             row = Camera(edge=edge.id, camera=health.camera, state="", state_since=now)
             session.add(row)
+            new = True
         if (row.state, row.reason) != (health.state, health.reason):
             row.state, row.reason, row.state_since = health.state, health.reason, now
             journal.changed(session, "camera", f"{edge.id}/{health.camera}", health.state)
@@ -115,6 +130,8 @@ def _keep_cameras(session: Session, edge: Edge, cameras: Iterable[CameraHealth],
         row.covered_s, row.analysed, row.dropped = health.covered_s, health.analysed, health.dropped
         row.lag_p95_ms, row.interval_s = health.lag_p95_ms, health.interval_s
         row.reported_at = now
+    if new:
+        session.flush()
 
 
 def _complete_round(edge: Edge, message: HealthMessage) -> set[str] | None:
@@ -132,12 +149,15 @@ def _complete_round(edge: Edge, message: HealthMessage) -> set[str] | None:
 
 
 def _reconcile(database: Database, session: Session, edge: Edge, on_box: set[str], lost_after: int) -> None:
-    session.flush()
     here = session.scalars(
         select(Alert).where(
             Alert.edge == edge.id, Alert.phase != Phase.CLOSED, Alert.kind != Kind.EDGE_SILENT
         )
     ).all()
+    if not here and not on_box:
+        if edge.unknown_open:
+            edge.unknown_open = {}
+        return
     waiting = _in_inbox(session, on_box | {alert.id for alert in here})
     for alert in here:
         if alert.id in on_box:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from alerts import commands
-from alerts.health import apply_health, apply_status, note_sequences
+from alerts.health import apply_health, apply_status, load_health, note_sequences
 from alerts.messages import (
     MAX_MESSAGE_BYTES,
     AlertMessage,
@@ -166,13 +166,17 @@ class Inbox:
 
     def _commit(self, batch: Sequence[Good | Bad]) -> list[Acknowledged]:
         now = utc_now()
-        with self._database.write() as session:
+        # a flush before each query would send the health of each box by itself; new rows are flushed
+        with self._database.write() as session, session.no_autoflush:
             edges = self._edges(session, [item.address for item in batch if isinstance(item, Good)], now)
             checked = [_check_edge(item, edges) for item in batch]
             good = [item for item in checked if isinstance(item, Good)]
             bad = [item for item in checked if isinstance(item, Bad)]
             acks: dict[tuple[Address, str], set[int]] = defaultdict(set)
             self._insert_alerts(session, good, acks, now)
+            _kept = load_health(
+                session, {item.address.edge for item in good if isinstance(item.message, HealthMessage)}
+            )
             for item in good:
                 self._apply_other(session, edges[item.address.edge], item, bad, now)
             for letter in bad:

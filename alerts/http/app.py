@@ -51,7 +51,13 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
     if context.config.console.enabled if console is None else console:
         from alerts.console.mount import mount_console  # noqa: PLC0415 - the API needs no console stack
 
-        mount_console(app, context.services, settings=context.config.console)
+        mount_console(
+            app,
+            context.services,
+            context.config.console,
+            secure=context.config.serve.secure,
+            timezone=context.config.console.timezone,
+        )
     return app
 
 

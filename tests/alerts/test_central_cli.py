@@ -4,6 +4,7 @@ import stat
 
 import pytest
 from central_kit import alert, apply_all
+from cryptography import x509
 from typer.testing import CliRunner
 
 from alerts.cli import app
@@ -64,13 +65,28 @@ def test_a_box_is_enrolled_into_one_file_and_revoked(central, database, tmp_path
     assert edge_of_token(database, json.loads(file.read_text())["central"]["token"]) is None
 
 
-def test_a_server_certificate_is_issued(central, tmp_path):
-    central("server-certificate", "mqtt.example.org", "10.0.0.5", "--out", tmp_path / "pki")
-    assert sorted(path.name for path in (tmp_path / "pki").iterdir()) == [
-        "ca.pem",
-        "server.key",
-        "server.pem",
-    ]
+@pytest.mark.parametrize(
+    ("arguments", "purpose"),
+    [
+        (["broker", "--host", "mqtt.example.org", "--host", "10.0.0.5"], "serverAuth"),
+        (["central"], "clientAuth"),
+    ],
+    ids=["a server", "a client"],
+)
+def test_certificates_of_our_own_authority_are_issued(central, tmp_path, arguments, purpose):
+    central("certificate", *arguments, "--out", tmp_path / "pki")
+    name = arguments[0]
+    assert sorted(path.name for path in (tmp_path / "pki").iterdir()) == sorted(
+        ["ca.pem", f"{name}.pem", f"{name}.key"]
+    )
+    issued = x509.load_pem_x509_certificate((tmp_path / "pki" / f"{name}.pem").read_bytes())
+    (usage,) = issued.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert usage._name == purpose
+
+
+def test_a_certificate_that_would_leave_its_folder_is_refused(tmp_path):
+    arguments = ["certificate", "../x", "--out", str(tmp_path), "--data-dir", str(tmp_path)]
+    assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
 def test_an_artifact_is_added(central, tmp_path):

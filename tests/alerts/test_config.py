@@ -42,6 +42,7 @@ BROKEN = {
     "a password in the database address": ("database: {url: 'postgresql://a:b@c/d'}", "has a password in it"),
     "another database": ("database: {url: 'mysql://a/b'}", "mysql is not supported"),
     "no database address": ("database: {url: nonsense}", "is no database address"),
+    "a time zone that is none": ("console: {timezone: Mars/Base}", "is no time zone"),
     "half a certificate": ("serve: {certificate: a.pem}", "certificate and key belong together"),
     "half a client certificate": ("broker: {tls: {ca: a, key: b}}", "certificate and key belong together"),
     "open to all without TLS": ("serve: {host: 0.0.0.0}", "reachable from outside"),

@@ -27,8 +27,9 @@ MP4 = b"\0\0\0\x18ftypisom" + b"\0" * 64 + b"stsd" + b"\0" * 12 + b"avc1" + b"\0
 
 
 @pytest.fixture
-def context(config, database):
-    return make_context(config, database)
+def context(config, sqlite):
+    """Over SQLite: the services below are tested on both databases."""
+    return make_context(config, sqlite)
 
 
 @contextmanager

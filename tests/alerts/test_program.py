@@ -11,6 +11,7 @@ import pytest
 from central_kit import alert, hex_id, whole_life
 from components import Postgres, free_port, towerwatch, wait_until
 from components import Program as Process
+from paho.mqtt import client as mqtt
 from paho.mqtt import publish
 from sqlalchemy import select
 
@@ -105,7 +106,8 @@ def test_up_serves_takes_an_alert_from_the_broker_and_stops(tmp_path):
             assert login.status_code == 200
             wait_until(lambda: client.get("/api/v1/parts").json().get("consume", {}).get("connected"), 30)
             topic = "towerwatch/v1/riverside/box-1/alert"
-            publish.single(topic, encode(alert("a")), qos=1, hostname="127.0.0.1", port=port)
+            payload = encode(alert("a"))
+            publish.single(topic, payload, qos=1, hostname="127.0.0.1", port=port, protocol=mqtt.MQTTv5)
             wait_until(lambda: client.get("/api/v1/incidents").json()["items"], 20)
         began = time.monotonic()
         assert process.stop() == 0
