@@ -83,7 +83,7 @@ class Finding:
         zone: id of the zone, None where the rule needs none.
         measures: numbers the rule measured, unit in the name (``dwell_s``, ``occupancy_frac``).
         label: what the boxes show, in one word; None stands for the kind.
-        until: with ``over``, when it ended as far as the rule knows; None stands for now.
+        until: up to when it is known to have held; None stands for now.
         reason: a word for camera_blind and the like, None otherwise.
 
     A finding that is absent at the next observation is not yet over: the lifecycle decides, by the

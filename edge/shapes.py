@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -98,12 +97,3 @@ def overlap_of_smaller(a: Box, b: Box) -> float:
 def area(of: Box) -> float:
     """Return the area of a box, in squares of its unit."""
     return max(of[2] - of[0], 0.0) * max(of[3] - of[1], 0.0)
-
-
-def mean_box(boxes: Sequence[Box], weights: Sequence[float]) -> Box:
-    """Return the weighted mean of boxes; weights must not all be zero."""
-    total = sum(weights)
-    x1, y1, x2, y2 = (
-        sum(one[i] * weight for one, weight in zip(boxes, weights, strict=True)) / total for i in range(4)
-    )
-    return (x1, y1, x2, y2)

@@ -158,6 +158,8 @@ class SpotMemory:
         observed_s = min(seen.gap_s, self.settings.interval_s)
         if seen.gap_s <= GAP_INTERVALS * self.settings.interval_s:
             observed_s = seen.gap_s
+        else:  # what was seen once before a gap has never been seen to stand
+            self.spots = [spot for spot in self.spots if spot.present > 1]
         matches = self._matches(vehicles)
         jumped = self._light_jumped(seen)
         ended: list[Spot] = []

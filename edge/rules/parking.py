@@ -8,7 +8,7 @@ Dwell belongs to a spot (:mod:`edge.spots`), so one stay is one alert, whatever 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -126,24 +126,12 @@ class ParkingRule:
                 "detected_frac": round(spot.seen_frac, 3),
             },
             label=spot.label,
+            until=spot.last_present_at,
         )
 
     def _over(self, spot: Spot) -> Finding:
         dwell_s = (spot.last_present_at - spot.since_at).total_seconds()
-        finding = self._finding(spot, dwell_s, confirmed=False)
-        return Finding(
-            kind=finding.kind,
-            place_key=finding.place_key,
-            confirmed=False,
-            since=finding.since,
-            confidence=finding.confidence,
-            boxes=finding.boxes,
-            zone=finding.zone,
-            measures=finding.measures,
-            over=True,
-            label=finding.label,
-            until=spot.last_present_at,
-        )
+        return replace(self._finding(spot, dwell_s, confirmed=False), over=True)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""

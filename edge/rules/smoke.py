@@ -22,6 +22,7 @@ from towerwatch.timebase import parse_utc
 JOIN_IOU = 0.1
 HYSTERESIS = 0.8
 WINDOW_S = 40.0  # the least time that a window spans
+MIN_SPAN_S = 20.0  # and the least for which smoke must have been seen: a gust of dust is over by then
 FORGET_S = 3600.0  # a window never reaches farther back than this: another hour, another light
 CANDIDATE_HITS = 2
 
@@ -123,6 +124,7 @@ class SmokeRule:
             hits >= self.config.window * self.config.min_share_frac * ease
             and hits >= samples * self.config.min_share_frac * ease
             and confidence >= self.config.min_confidence * ease
+            and now_s - tube.votes[0].at_s >= MIN_SPAN_S
         )
         tube.alarmed = valid
         if not valid and hits < CANDIDATE_HITS:

@@ -90,7 +90,7 @@ class StoppedVehicleRule:
             },
             over=over,
             label=spot.label,
-            until=spot.last_present_at if over else None,
+            until=spot.last_present_at,
         )
 
     def dump(self) -> dict[str, Any]:
