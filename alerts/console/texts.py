@@ -122,7 +122,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "title": ("瞭望 Towerwatch", "Towerwatch"),
     "version": ("版本", "Version"),
     "wall": ("值守", "Wall"),
-    "within": ("±{major} × {minor} m", "±{major} × {minor} m"),
+    "within": ("±{major}\u00a0×\u00a0{minor}\u00a0m", "±{major}\u00a0×\u00a0{minor}\u00a0m"),
     "zone": ("区域", "Zone"),
     "zones": ("区域", "Zones"),
     # the keyboard overlay

@@ -5,7 +5,10 @@ window.tw.typing = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || event.isComposing ||
   /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
 window.tw.dialog = () => {
-  const open = [...document.querySelectorAll(".q-dialog__inner, .tw-light")].filter((el) => el.offsetParent !== null || el.getClientRects().length);
+  // one that is on its way out takes no keys any more
+  const open = [...document.querySelectorAll(".q-dialog__inner, .tw-light")].filter(
+    (el) => el.getClientRects().length && !el.className.includes("-leave") && !el.querySelector("[class*=-leave]"),
+  );
   return open.length ? open[open.length - 1] : null;
 };
 document.addEventListener("keydown", (event) => {

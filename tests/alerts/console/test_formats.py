@@ -49,7 +49,7 @@ def test_place_says_how_sure_it_is() -> None:
     words = WORDS["en"]
     assert place(None, words) == "not calibrated"
     measured = PlaceView(lat_deg=30.59, lon_deg=114.31, semi_major_m=62.4, semi_minor_m=18)
-    assert place(measured, words) == "30.59000, 114.31000 ±62 × 18 m"  # noqa: RUF001 - as it is shown
+    assert place(measured, words) == "30.59000, 114.31000 ±62\u00a0×\u00a018\u00a0m"  # noqa: RUF001 - as it is shown
     assert place(PlaceView(lat_deg=30.59, lon_deg=114.31), words).endswith("camera's place")
 
 
