@@ -81,6 +81,7 @@ def evaluate(  # noqa: PLR0917 - each is an option of the command
     against: Annotated[list[str] | None, typer.Option(help="Other models, judged beside it.")] = None,
     classes: Annotated[str, typer.Option(help="For a folder: its classes, 0=vehicle,1=...")] = "",
     group: Annotated[str, typer.Option(help="For a folder: regular expression of the group.")] = "",
+    reader: Annotated[str, typer.Option(help="For a folder: yolo, coco, voc or scenes.")] = "yolo",
     rename: Annotated[str, typer.Option(help="A model's classes, car=vehicle,...")] = "",
     iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.5,
     tiles: Annotated[int | None, typer.Option(help="Side of native-resolution tiles, in px.")] = None,
@@ -92,8 +93,12 @@ def evaluate(  # noqa: PLR0917 - each is an option of the command
 ) -> None:
     """Judge models on labelled pictures, through the edge's own runtime."""
     from models.train.judge import JudgePlan, judge, samples_of  # noqa: PLC0415 - loads OpenCV
+    from models.train.readers import READERS  # noqa: PLC0415 - as above
 
-    samples, problems = samples_of(data, data_root, _pairs(classes), group)
+    if reader not in READERS:
+        msg = f"--reader {reader!r}: one of {', '.join(READERS)}"
+        raise ModelConfigError(msg)
+    samples, problems = samples_of(data, data_root, _pairs(classes), group, reader)
     for problem in problems:
         say(str(problem))
     if runtime not in {"auto", "onnxruntime", "openvino"}:

@@ -15,18 +15,8 @@ from towerwatch.errors import ConfigError
 
 RUN_RECORD = "run.json"
 PASSED_ON = (
-    *(
-        "epochs",
-        "batch",
-        "optimizer",
-        "lr0",
-        "lrf",
-        "weight_decay",
-        "warmup_epochs",
-        "mosaic",
-        "close_mosaic",
-    ),
-    *("degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
+    *("epochs", "batch", "optimizer", "lr0", "lrf", "weight_decay", "warmup_epochs", "warmup_bias_lr"),
+    *("mosaic", "close_mosaic", "degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
 )
 
 

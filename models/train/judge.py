@@ -81,19 +81,19 @@ class Relabelled:
 
 
 def samples_of(
-    data: Path, root: Path | None, classes: Mapping[str, str], group: str
+    data: Path, root: Path | None, classes: Mapping[str, str], group: str, reader: str = "yolo"
 ) -> tuple[list[Sample], list[DataProblem]]:
     """Collect what is to be judged on.
 
-    ``data`` is a folder in YOLO layout (with ``classes`` and ``group`` as in a recipe), or a recipe:
-    then the pictures it holds out, under ``root``.
+    ``data`` is a folder in the layout that ``reader`` reads, with ``classes`` and ``group`` as in a
+    recipe; or it is a recipe: then the pictures that it holds out, under ``root``.
 
     Raises:
         ConfigError: nothing to judge on is there.
 
     """
     if data.is_dir():
-        reading = READERS["yolo"](Layout(data.name, data, classes, group_by_pattern(group)))
+        reading = READERS[reader](Layout(data.name, data, classes, group_by_pattern(group)))
         samples, problems = reading.samples, reading.problems
     else:
         if root is None:

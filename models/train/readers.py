@@ -17,6 +17,7 @@ from towerwatch.errors import ConfigError
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 TOLERANCE = 0.002  # exports round coordinates; what sticks out by less is clipped and not reported
+LEAST_VISIBLE = 0.35  # of a rendered thing; as in the composer
 JPEG_END = b"\xff\xd9"
 
 Row = tuple[str, tuple[float, float, float, float]]
@@ -126,7 +127,39 @@ def read_voc(layout: Layout) -> Reading:
     return reading
 
 
-READERS: dict[str, Callable[[Layout], Reading]] = {"yolo": read_yolo, "coco": read_coco, "voc": read_voc}
+def read_scenes(layout: Layout) -> Reading:
+    """Read what ``towerwatch streams render --pictures`` wrote: ``<scene>.truth.json`` beside ``<scene>/``.
+
+    Folders below are searched too. The n-th picture by name is the n-th frame of the truth. The group is scene and seed. Things of
+    which less than :data:`LEAST_VISIBLE` is to be seen are no boxes.
+    """
+    reading = Reading()
+    for truth in sorted(layout.folder.rglob("*.truth.json")):
+        document = _json(truth)
+        pictures = _pictures(truth.parent / document["scene"])
+        if len(pictures) != len(document["frames"]):
+            message = f"{len(document['frames'])} frames, but {len(pictures)} pictures; left out"
+            reading.problems.append(DataProblem(truth, None, message))
+            continue
+        group = f"{document['scene']}-{document['seed']}"
+        for picture, frame in zip(pictures, document["frames"], strict=True):
+            if not _usable(picture, reading):
+                continue
+            seen = [item for item in frame["boxes"] if item["visible_frac"] >= LEAST_VISIBLE]
+            rows = [_row(item["label"], tuple(item["box"]), layout.classes) for item in seen]
+            found = [row for row in rows if row is not None]
+            boxes = box_array([box for _label, box in found])
+            labels = tuple(label for label, _box in found)
+            reading.samples.append(Sample(picture, boxes, labels, group, layout.source))
+    return reading
+
+
+READERS: dict[str, Callable[[Layout], Reading]] = {
+    "yolo": read_yolo,
+    "coco": read_coco,
+    "voc": read_voc,
+    "scenes": read_scenes,
+}
 
 
 def check_picture(path: Path) -> str | None:

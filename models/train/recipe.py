@@ -44,7 +44,7 @@ class FileSource(StrictModel):
     """Labelled pictures on disk, in a known layout."""
 
     id: str
-    reader: Literal["yolo", "coco", "voc"]
+    reader: Literal["yolo", "coco", "voc", "scenes"]
     path: str = Field(description="folder, relative to the data folder")
     annotations: str | None = None
     licence: str
@@ -92,6 +92,7 @@ class Fit(StrictModel):
     lrf: float = 0.02
     weight_decay: float = 0.0005
     warmup_epochs: float = 1.0
+    warmup_bias_lr: float = 0.0  # the library's 0.1 is meant for SGD; with AdamW it wrecks every bias
     mosaic: Fraction = 0.5
     close_mosaic: int = 3
     degrees: float = 0.0

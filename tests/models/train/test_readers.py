@@ -164,3 +164,17 @@ def test_voc_boxes(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_in_voc_is_named(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in str(problem) for problem in voc(tmp_path, text).problems)
+
+
+def test_rendered_scenes_come_with_their_truth(tmp_path: Path) -> None:
+    for name in ("20000101T000000.000Z.jpg", "20000101T000001.000Z.jpg"):
+        write_picture(tmp_path / "7" / "street" / name)
+    seen = {"label": "car", "box": [0.1, 0.1, 0.3, 0.6], "visible_frac": 1.0}
+    frames = [{"t_s": 0, "boxes": [seen, {**seen, "visible_frac": 0.1}]}, {"t_s": 1, "boxes": []}]
+    document = {"scene": "street", "seed": 7, "frames": frames}
+    (tmp_path / "7" / "street.truth.json").write_text(json.dumps(document))
+    reading = READERS["scenes"](layout(tmp_path, {"car": "vehicle"}))
+    assert [len(sample.boxes) for sample in reading.samples] == [1, 0]
+    assert {sample.group for sample in reading.samples} == {"street-7"}
+    (tmp_path / "7" / "street.truth.json").write_text(json.dumps({**document, "frames": frames[:1]}))
+    assert "1 frames, but 2 pictures" in str(READERS["scenes"](layout(tmp_path, {})).problems[0])

@@ -64,8 +64,9 @@ def test_a_missing_package_is_named_with_its_extra(data: Path, monkeypatch: pyte
         (["--rename", "car"], "write name=name"),
         (["--classes", "=x"], "write name=name"),
         (["--runtime", "x"], "one of auto"),
+        (["--reader", "x"], "one of yolo"),
     ],
-    ids=["rename", "classes", "runtime"],
+    ids=["rename", "classes", "runtime", "reader"],
 )
 def test_wrong_options_say_what_would_be_right(data: Path, more: list[str], message: str) -> None:
     with pytest.raises(ModelConfigError, match=message):
