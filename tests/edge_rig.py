@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
+import onnx
 import yaml
+from onnx import TensorProto, helper, numpy_helper
 
 SIDE = 64  # the model sees 64 x 64 pixels
 MODEL_NAME = "bright"
@@ -24,9 +27,6 @@ def bright_model(models_dir: Path) -> Path:
 
     Output as of an end-to-end head, (1, 1, 6): x1, y1, x2, y2, score, class.
     """
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     ramp = np.arange(SIDE, dtype=np.float32)
 
     def constant(name: str, value: np.ndarray) -> onnx.TensorProto:
@@ -100,8 +100,6 @@ def bright_model(models_dir: Path) -> Path:
 
 def scene(path: Path, *, seconds: int = 20, fps: int = 10, key_every: int = 5, shade: int = 90) -> Path:
     """Write a street of noise with one white car standing in the middle; H.264."""
-    import av
-
     rng = np.random.default_rng(1)
     background = rng.integers(shade - 40, shade + 40, (12, 20, 3), np.uint8).repeat(20, 0).repeat(16, 1)
     with av.open(str(path), "w") as container:
@@ -150,7 +148,12 @@ class Rig:
             "models_dir": "models",
             "broker": {"host": "127.0.0.1", "port": self.broker_port},
             "central": {"url": self.central_url, "token": "file:token.txt"},
-            "limits": {"outbox_mib": 64, "evidence_mib": 256, "ring_mib": 8, "blind_after_s": self.blind_after_s},
+            "limits": {
+                "outbox_mib": 64,
+                "evidence_mib": 256,
+                "ring_mib": 8,
+                "blind_after_s": self.blind_after_s,
+            },
             "evidence": {"clip_before_s": 3.0, "clip_after_s": 1.0},
             "workers": self.workers,
             "cameras": self.cameras,

@@ -9,7 +9,16 @@ import uuid
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from alerts.messages import AckMessage, AlertMessage, HealthMessage, ReplyMessage, StatusMessage, WireModel, decode, encode
+from alerts.messages import (
+    AckMessage,
+    AlertMessage,
+    HealthMessage,
+    ReplyMessage,
+    StatusMessage,
+    WireModel,
+    decode,
+    encode,
+)
 from alerts.topics import Address
 
 
@@ -20,7 +29,9 @@ class Peer:
         self.acks = acks
         self.seen: list[tuple[str, WireModel]] = []
         self.ready = threading.Event()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"peer-{uuid.uuid4().hex[:8]}", protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=f"peer-{uuid.uuid4().hex[:8]}", protocol=mqtt.MQTTv5
+        )
         self._client.on_connect = lambda client, *_: client.subscribe(
             [(f"towerwatch/v1/+/+/{channel}", 1) for channel in ("alert", "status", "health", "reply")]
         )

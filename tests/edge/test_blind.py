@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 from edge_kit import T0, at
@@ -21,7 +22,9 @@ TERMS = BlindTerms(open_after_s=30, close_after_s=10, stale_after_s=30)
 DEAD, SEES, SILENT = "dead", "sees", "silent"
 
 
-def play(watch: BlindWatch, steps: Sequence[tuple[int, str]], start: int = 0) -> list[tuple[int, str, str | None]]:
+def play(
+    watch: BlindWatch, steps: Sequence[tuple[int, str]], start: int = 0
+) -> list[tuple[int, str, str | None]]:
     """Feed (until second, what the worker says each second); return (second, phase, reason)."""
     out = []
     second = start
@@ -31,8 +34,7 @@ def play(watch: BlindWatch, steps: Sequence[tuple[int, str]], start: int = 0) ->
                 watch.saw(second)
             elif says != SILENT:
                 watch.in_trouble(BlindReason(says) if says != DEAD else BlindReason.UNREACHABLE, says, second)
-            for event in watch.step(second, at(second)):
-                out.append((second, event.phase.value, event.reason))
+            out += [(second, one.phase.value, one.reason) for one in watch.step(second, at(second))]
             second += 1
     return out
 
@@ -42,9 +44,15 @@ def play(watch: BlindWatch, steps: Sequence[tuple[int, str]], start: int = 0) ->
     [
         ([(100, SEES)], []),
         ([(10, SEES), (100, DEAD)], [(40, "opened", "unreachable")]),
-        ([(10, SEES), (60, DEAD), (100, SEES)], [(40, "opened", "unreachable"), (70, "closed", "unreachable")]),
+        (
+            [(10, SEES), (60, DEAD), (100, SEES)],
+            [(40, "opened", "unreachable"), (70, "closed", "unreachable")],
+        ),
         ([(10, SEES), (30, DEAD), (100, SEES)], []),
-        ([(10, SEES), (50, "refused"), (90, "frozen")], [(40, "opened", "refused"), (50, "updated", "frozen")]),
+        (
+            [(10, SEES), (50, "refused"), (90, "frozen")],
+            [(40, "opened", "refused"), (50, "updated", "frozen")],
+        ),
         ([(10, SEES), (60, SILENT)], [(40, "opened", "stale")]),
         ([(60, SILENT)], [(31, "opened", "stale")]),
         (
@@ -63,7 +71,9 @@ def play(watch: BlindWatch, steps: Sequence[tuple[int, str]], start: int = 0) ->
         "flaps",
     ],
 )
-def test_blindness_over_time(steps: list[tuple[int, str]], expected: list[tuple[int, str, str | None]]) -> None:
+def test_blindness_over_time(
+    steps: list[tuple[int, str]], expected: list[tuple[int, str, str | None]]
+) -> None:
     assert play(BlindWatch("cam-1", TERMS), steps) == expected
 
 
@@ -133,8 +143,6 @@ def street(rng: np.random.Generator) -> np.ndarray:
 
 
 def blurred(picture: np.ndarray, sigma_px: float) -> np.ndarray:
-    import cv2
-
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma_px))
 
 
@@ -149,14 +157,14 @@ def with_stamp(picture: np.ndarray) -> np.ndarray:
     [
         (street, None),
         (lambda rng: (street(rng) * 0.08).astype(np.uint8), None),
-        (lambda rng: np.full((1080, 1920, 3), 0, np.uint8), BlindReason.BLACK),
-        (lambda rng: np.full((1080, 1920, 3), 128, np.uint8), BlindReason.BLACK),
+        (lambda _rng: np.full((1080, 1920, 3), 0, np.uint8), BlindReason.BLACK),
+        (lambda _rng: np.full((1080, 1920, 3), 128, np.uint8), BlindReason.BLACK),
         (lambda rng: rng.integers(14, 19, (1080, 1920, 3)).astype(np.uint8), BlindReason.BLACK),
         (lambda rng: blurred(street(rng), 60), BlindReason.BLURRED),
         (lambda rng: with_stamp(blurred(street(rng), 60)), BlindReason.BLURRED),
-        (lambda rng: with_stamp(np.zeros((1080, 1920, 3), np.uint8)), BlindReason.BLURRED),
+        (lambda _rng: with_stamp(np.zeros((1080, 1920, 3), np.uint8)), BlindReason.BLURRED),
         (lambda rng: street(rng)[:90, :160], None),
-        (lambda rng: np.full((1, 1, 3), 9, np.uint8), BlindReason.BLACK),
+        (lambda _rng: np.full((1, 1, 3), 9, np.uint8), BlindReason.BLACK),
     ],
     ids=[
         "street",
@@ -178,8 +186,6 @@ def test_what_shows_nothing_is_told_from_night(make: object, reason: BlindReason
 
 
 def test_real_pictures_are_seen_and_blurred_ones_are_not(shared_data) -> None:
-    import cv2
-
     pictures = sorted((shared_data / "smoke" / "nemo_clean").rglob("*.jpg"))
     pictures += sorted((shared_data / "smoke" / "dfire").rglob("*.jpg"))[:20]
     assert pictures

@@ -14,7 +14,7 @@ from typing import Any
 import components
 import pytest
 import yaml
-from edge_kit import CentralDouble, T0, central_double
+from edge_kit import T0, CentralDouble, central_double
 from edge_rig import Rig, bright_model, camera
 
 from alerts.messages import CommandMessage, EvidenceRole, ReplyMessage, decode
@@ -24,6 +24,7 @@ from edge.config import EdgeConfig, load_config
 from edge.links import CentralLink
 from edge.records import EvidenceRef, Snapshot
 from edge.supervisor import BoxPaths
+from models.load import load_detector
 from towerwatch.errors import RetryableError
 from towerwatch.secrets import Secret
 from towerwatch.timebase import utc_now
@@ -51,6 +52,7 @@ class Box:
 
     def snapshot(self, camera_id: str, timeout_s: float) -> Snapshot:
         self.asked.append(camera_id)
+        assert timeout_s > 0
         ref = EvidenceRef(EvidenceRole.CONTEXT_NOW, "a" * 64, 9, "image/jpeg", T0)
         return Snapshot("r", ref) if self.picture else Snapshot("r", None, "no picture came")
 
@@ -128,7 +130,9 @@ def test_reconcile_says_what_was_queued_and_what_is_unknown(world: World) -> Non
         ("fetch_model", {"name": "x", "version": "../1", "manifest_sha256": "0" * 64}, "version"),
     ],
 )
-def test_arguments_that_do_not_fit_are_named(world: World, name: str, arguments: dict[str, Any], says: str) -> None:
+def test_arguments_that_do_not_fit_are_named(
+    world: World, name: str, arguments: dict[str, Any], says: str
+) -> None:
     reply = world.ask(name, **arguments)
     assert not reply.ok
     assert says in reply.detail
@@ -162,7 +166,9 @@ def test_a_configuration_that_proves_itself_replaces_the_file(world: World) -> N
     assert world.box.asked[0].workers == 2
 
 
-@pytest.mark.parametrize("how", ["rolled back", "busy", "broken", "moved", "unknown", "not what was asked for"])
+@pytest.mark.parametrize(
+    "how", ["rolled back", "busy", "broken", "moved", "unknown", "not what was asked for"]
+)
 def test_a_configuration_that_does_not_leaves_everything_as_it_was(world: World, how: str) -> None:
     before = world.rig.config_file.read_bytes()
     changes: dict[str, Any] = {"workers": 2}
@@ -202,8 +208,6 @@ def model(world: World, tmp_path: Path, **changes: Any) -> tuple[str, bytes]:
 
 
 def test_a_model_is_fetched_with_its_files_and_can_be_loaded(world: World, tmp_path: Path) -> None:
-    from models.load import load_detector
-
     digest, _data = model(world, tmp_path)
     reply = world.ask("fetch_model", name="bright", version="2.0.0", manifest_sha256=digest)
     assert reply.ok, reply.detail
@@ -222,10 +226,21 @@ def test_a_model_is_fetched_with_its_files_and_can_be_loaded(world: World, tmp_p
         ({"files": [{"path": "../../x", "sha256": "0" * 64, "bytes": 1}]}, "cannot be read"),
         ({"files": [{"path": "manifest.json", "sha256": "0" * 64, "bytes": 1}]}, "names no usable file"),
         ({"files": [{"path": "model.onnx", "sha256": "0" * 64, "bytes": 1}]}, "central answered 404"),
-        ({"files": [{"path": "m", "sha256": hashlib.sha256(b"longer").hexdigest(), "bytes": 1}]}, "larger than 1"),
+        (
+            {"files": [{"path": "m", "sha256": hashlib.sha256(b"longer").hexdigest(), "bytes": 1}]},
+            "larger than 1",
+        ),
         ({"files": "none"}, "cannot be read"),
     ],
-    ids=["another version", "no file", "outside", "the manifest itself", "file missing", "too large", "no list"],
+    ids=[
+        "another version",
+        "no file",
+        "outside",
+        "the manifest itself",
+        "file missing",
+        "too large",
+        "no list",
+    ],
 )
 def test_a_model_that_is_not_as_said_leaves_nothing(
     world: World, tmp_path: Path, changes: dict[str, Any], says: str
@@ -246,9 +261,14 @@ def test_without_room_or_a_folder_for_models_nothing_is_fetched(
 ) -> None:
     digest, _data = model(world, tmp_path)
     monkeypatch.setattr(module, "free_bytes", lambda _folder: 0)
-    assert "no room" in world.ask("fetch_model", name="bright", version="2.0.0", manifest_sha256=digest).detail
+    assert (
+        "no room" in world.ask("fetch_model", name="bright", version="2.0.0", manifest_sha256=digest).detail
+    )
     world.box.config = world.box.config.model_copy(update={"models_dir": None})
-    assert "models_dir" in world.ask("fetch_model", name="bright", version="2.0.0", manifest_sha256=digest).detail
+    assert (
+        "models_dir"
+        in world.ask("fetch_model", name="bright", version="2.0.0", manifest_sha256=digest).detail
+    )
 
 
 def test_too_many_commands_at_once_are_refused_and_a_stop_does_not_wait_for_the_rest(world: World) -> None:

@@ -38,7 +38,11 @@ class Secured:
         if name is None:
             return BrokerLink("localhost", self.port, ca=path / "ca.pem")
         return BrokerLink(
-            "localhost", self.port, ca=path / "ca.pem", certificate=path / f"{name}.pem", key=path / f"{name}.key"
+            "localhost",
+            self.port,
+            ca=path / "ca.pem",
+            certificate=path / f"{name}.pem",
+            key=path / f"{name}.key",
         )
 
 
@@ -56,7 +60,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     port = components.free_port()
     text = (DEPLOY / "mosquitto.conf").read_text()
     shutil.copy(DEPLOY / "acl", folder / "acl")
-    text = text.replace("/etc/mosquitto/towerwatch", str(folder)).replace("listener 8883", f"listener {port} 127.0.0.1")
+    text = text.replace("/etc/mosquitto/towerwatch", str(folder)).replace(
+        "listener 8883", f"listener {port} 127.0.0.1"
+    )
     text = text.replace("/var/lib/mosquitto/", f"{folder}/").replace("log_dest syslog", "log_dest stderr")
     # our own line, because the rig adds max_queued_messages for itself
     lines = [line for line in text.splitlines() if not line.startswith("max_queued_messages")]
@@ -131,7 +137,11 @@ def test_units_are_sound_and_start_commands_that_exist(name: str, tmp_path: Path
     unit.read(DEPLOY / name)
     words = unit["Service"]["ExecStart"].split()
     help_text = subprocess.run(
-        components.towerwatch(words[1], words[2], "--help"), capture_output=True, text=True, timeout=60, check=True
+        components.towerwatch(words[1], words[2], "--help"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     ).stdout
     for option in [word for word in words if word.startswith("--")]:
         assert option in help_text
@@ -139,7 +149,11 @@ def test_units_are_sound_and_start_commands_that_exist(name: str, tmp_path: Path
         copy = tmp_path / name
         copy.write_text((DEPLOY / name).read_text().replace("/opt/towerwatch/bin/towerwatch", "/bin/true"))
         done = subprocess.run(
-            ["systemd-analyze", "verify", "--man=no", str(copy)], capture_output=True, text=True, timeout=60, check=False
+            ["systemd-analyze", "verify", "--man=no", str(copy)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         ours = [line for line in done.stderr.splitlines() if name in line and "User" not in line]
         assert not ours

@@ -89,7 +89,17 @@ def test_without_certificates_the_connection_is_plain(tmp_path: Path) -> None:
         ({**document(), "central": {"url": "https://u:p@h/", "token": "t"}}, "central.url"),
         ("x" * 300_000, "larger than"),
     ],
-    ids=["no JSON", "a list", "unknown key", "bad id", "port", "key", "ca", "credentials in the address", "huge"],
+    ids=[
+        "no JSON",
+        "a list",
+        "unknown key",
+        "bad id",
+        "port",
+        "key",
+        "ca",
+        "credentials in the address",
+        "huge",
+    ],
 )
 def test_what_does_not_fit_is_one_line_without_values(tmp_path: Path, content: Any, says: str) -> None:
     path = write(tmp_path / "bad.json", content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,6 @@ def test_close_up_shows_the_object_with_its_surroundings(box: Any, shape: tuple[
 
 
 def test_the_same_bytes_are_written_once_and_made_young_again(folder: Path) -> None:
-    import os
-
     writer = EvidenceWriter(folder)
     seen = frame(1)
     first = writer.picture(seen.image, EvidenceRole.CONTEXT_NOW, seen.captured_at)

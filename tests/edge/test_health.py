@@ -22,7 +22,9 @@ from edge.records import CameraReport
 FRESH = (Freshness.FRESH, None, "")
 
 
-def report(at_s: float, *, trouble: BlindReason | None = None, analysed: int = 1, lag_ms: float = 20.0) -> CameraReport:
+def report(
+    at_s: float, *, trouble: BlindReason | None = None, analysed: int = 1, lag_ms: float = 20.0
+) -> CameraReport:
     return CameraReport(
         "cam-1", at_s, trouble, last_captured_at=T0, analysed=analysed, dropped=1, lag_ms=(lag_ms,) * analysed
     )
@@ -33,7 +35,11 @@ def report(at_s: float, *, trouble: BlindReason | None = None, analysed: int = 1
     [
         ([report(s) for s in range(0, 31, 2)], 30, 16),
         ([report(0), report(2), report(12), report(14)], 4, 4),
-        ([report(0), report(2), report(3, trouble=BlindReason.BLACK, analysed=0), report(4), report(6)], 4, 4),
+        (
+            [report(0), report(2), report(3, trouble=BlindReason.BLACK, analysed=0), report(4), report(6)],
+            4,
+            4,
+        ),
         ([report(s, trouble=BlindReason.UNREACHABLE, analysed=0) for s in range(30)], 0, 0),
         ([report(0), report(1, analysed=0), report(2)], 2, 2),
         ([], 0, 0),
@@ -101,7 +107,9 @@ def test_health_of_a_big_box_is_split_and_loses_nothing(cameras: int, alerts: in
     ],
     ids=["not allowed", "error", "undisciplined", "microseconds", "nanoseconds"],
 )
-def test_what_the_kernel_says_of_its_clock(verdict: int, status: int, offset: int, expected: ClockState) -> None:
+def test_what_the_kernel_says_of_its_clock(
+    verdict: int, status: int, offset: int, expected: ClockState
+) -> None:
     assert interpret(verdict, status, offset) == expected
 
 

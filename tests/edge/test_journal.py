@@ -35,7 +35,11 @@ class Box:
         return self.journal.flush()
 
     def sent(self) -> list[AlertMessage]:
-        return [one for row in waiting(self.outbox) if isinstance(one := decode("alert", row.payload), AlertMessage)]
+        return [
+            one
+            for row in waiting(self.outbox)
+            if isinstance(one := decode("alert", row.payload), AlertMessage)
+        ]
 
     def evidence(self) -> dict[str, str]:
         with self.store.reading() as connection:
@@ -58,7 +62,9 @@ def new_id() -> str:
 
 def test_an_episode_from_candidate_to_closed(box: Box) -> None:
     alert = new_id()
-    t0, mid, now, unused = (evidence_file(box.index.folder, data) for data in (b"t0", b"mid", b"now", b"unused"))
+    t0, mid, now, unused = (
+        evidence_file(box.index.folder, data) for data in (b"t0", b"mid", b"now", b"unused")
+    )
     assert box.commit(Change(event(alert, CANDIDATE, -1, 0), (t0,)), state=b"1")
     assert box.commit(kept=(Kept(alert, mid), Kept(alert, unused)), state=b"2")
     assert box.sent() == []
@@ -74,7 +80,11 @@ def test_an_episode_from_candidate_to_closed(box: Box) -> None:
         ("closed", 2, 3),
     ]
     assert [one.sha256 for one in sent[0].evidence] == [t0.sha256, mid.sha256, now.sha256]
-    assert (sent[0].boot_id, sent[0].clock.offset_ms, sent[0].outbox_id) == ("b" * 32, 1.5, box.store.outbox_id)
+    assert (sent[0].boot_id, sent[0].clock.offset_ms, sent[0].outbox_id) == (
+        "b" * 32,
+        1.5,
+        box.store.outbox_id,
+    )
     assert box.outbox.open_ids() == ()
 
 
@@ -103,7 +113,9 @@ def test_on_a_full_disk_records_wait_and_are_written_when_there_is_room(box: Box
     assert box.journal.trouble == ""
 
 
-def test_what_waits_in_memory_is_bounded_and_updates_go_first(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_waits_in_memory_is_bounded_and_updates_go_first(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MAX_PENDING_CHANGES", 6)
     box.store.close()
     ids = [new_id() for _ in range(5)]

@@ -18,6 +18,7 @@ from alerts.messages import AlertMessage, Phase, decode
 from edge.outbox import Outbox, closing, mark_historical
 from edge.store import Store, StoreFull
 
+
 def test_a_row_leaves_on_an_ack_for_this_database_alone(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         outbox = Outbox(store, 1 << 20)
@@ -68,7 +69,10 @@ def test_open_alerts_are_known_until_closed_and_can_be_sent_again(tmp_path: Path
         unknown = uuid.uuid4().hex
         assert outbox.resend([opened.alert_id, unknown]) == (2, (unknown,))
         again = [decode("alert", row.payload) for row in waiting(outbox)]
-        assert [(one.phase_seq, one.outbox_seq) for one in again if isinstance(one, AlertMessage)] == [(0, 3), (1, 4)]
+        assert [(one.phase_seq, one.outbox_seq) for one in again if isinstance(one, AlertMessage)] == [
+            (0, 3),
+            (1, 4),
+        ]
         assert outbox.open_of("cam-1")[opened.alert_id].phase_seq == 1
         assert outbox.cameras_with_open_alerts() == {"cam-1"}
         add(store, outbox, alert_id=opened.alert_id, phase=Phase.CLOSED, phase_seq=2)
@@ -103,8 +107,7 @@ def test_a_full_disk_is_retryable_and_loses_nothing_written_before(tmp_path: Pat
             pages = connection.execute("PRAGMA page_count").fetchone()[0]
             connection.execute(f"PRAGMA max_page_count={pages + 1}")
         with pytest.raises(StoreFull):
-            for _ in range(200):
-                add(store, outbox)
+            [add(store, outbox) for _ in range(200)]
         kept = len(waiting(outbox))
         with store.reading() as connection:
             connection.execute("PRAGMA max_page_count=100000")
@@ -117,13 +120,15 @@ def test_a_full_disk_is_retryable_and_loses_nothing_written_before(tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
-        ("not a database at all", lambda data: b"garbage" * 1000),
+        ("not a database at all", lambda _data: b"garbage" * 1000),
         ("pages in the middle overwritten", lambda data: data[:4096] + b"\xff" * (len(data) - 4096)),
         ("header overwritten", lambda data: b"\0" * 100 + data[100:]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_damaged_database_is_set_aside_and_a_fresh_one_takes_over(tmp_path: Path, name: str, damage: object) -> None:
+def test_a_damaged_database_is_set_aside_and_a_fresh_one_takes_over(
+    tmp_path: Path, name: str, damage: object
+) -> None:
     for round_no in range(4):
         with Store(tmp_path) as store:
             old_id = store.outbox_id
@@ -150,7 +155,8 @@ with Store(Path(sys.argv[1])) as store:
         with store.transaction() as connection:
             made = message(outbox, outbox.reserve(connection))
             outbox.put(connection, made)
-            connection.execute("INSERT OR REPLACE INTO camera_state VALUES ('cam', ?, 0)", (str(made.outbox_seq).encode(),))
+            state = str(made.outbox_seq).encode()
+            connection.execute("INSERT OR REPLACE INTO camera_state VALUES ('cam', ?, 0)", (state,))
         print(made.outbox_seq, flush=True)
 """
 
@@ -180,7 +186,9 @@ def test_kill_9_loses_nothing_that_was_committed_and_tears_nothing_apart(tmp_pat
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.sampled_from(["open", "update", "close", "ack"]), max_size=40), limit=st.integers(2, 20))
+@given(
+    steps=st.lists(st.sampled_from(["open", "update", "close", "ack"]), max_size=40), limit=st.integers(2, 20)
+)
 def test_the_bound_holds_and_everything_is_accounted_for(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], limit: int
 ) -> None:
@@ -206,3 +214,42 @@ def test_the_bound_holds_and_everything_is_accounted_for(
         assert health.bytes <= limit * 900
         assert health.depth + acked + health.dropped_updates + health.dropped_alerts == put == health.last_seq
         assert set(outbox.open_ids()) == set(open_seq)
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from edge_kit import add, waiting
+from edge.outbox import Outbox
+from edge.store import Store, StoreFull
+with Store(Path(sys.argv[1])) as store:
+    outbox = Outbox(store, 64 << 20)
+    before = add(store, outbox)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try:
+        for _ in range(10_000):
+            add(store, outbox)
+    except StoreFull as error:
+        print("full")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    add(store, outbox)
+    seqs = [row.seq for row in waiting(outbox)]
+    assert seqs == list(range(1, len(seqs) + 1)), seqs
+    print(len(seqs))
+"""
+
+
+def test_files_that_cannot_grow_are_survived_by_a_real_process(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(Path(__file__).parents[1])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+    )
+    said, count = done.stdout.split()
+    assert said == "full"
+    with Store(tmp_path) as store:
+        assert len(waiting(Outbox(store, 64 << 20))) == int(count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import components
 import pytest
-from edge_kit import add
+from edge_kit import add, message
 from mqtt_peer import Peer
 
 from alerts.messages import CommandMessage, StatusMessage, encode
@@ -25,7 +26,12 @@ from towerwatch.secrets import Secret
 from towerwatch.timebase import utc_now
 
 FAST = PublisherTerms(
-    window=20, resend_first_s=0.6, resend_cap_s=2.0, reconnect_first_s=0.1, reconnect_cap_s=0.3, historical_after_s=60
+    window=20,
+    resend_first_s=0.6,
+    resend_cap_s=2.0,
+    reconnect_first_s=0.1,
+    reconnect_cap_s=0.3,
+    historical_after_s=60,
 )
 
 
@@ -36,7 +42,11 @@ def box(tmp_path: Path) -> Iterator[tuple[Store, Outbox]]:
 
 
 def publisher(
-    outbox: Outbox, port: int, *, on_command: Callable[[CommandMessage], None] = lambda _command: None, **link: object
+    outbox: Outbox,
+    port: int,
+    *,
+    on_command: Callable[[CommandMessage], None] = lambda _command: None,
+    **link: object,
 ) -> Publisher:
     return Publisher(
         BrokerLink("127.0.0.1", port, **link),  # type: ignore[arg-type]
@@ -113,7 +123,30 @@ def test_everything_arrives_although_the_broker_is_killed_in_between(
         peer.close()
 
 
-def test_what_was_held_back_is_marked_historical(mosquitto: components.Mosquitto, box: tuple[Store, Outbox]) -> None:
+def test_1600_messages_survive_a_broker_killed_while_central_was_away(
+    mosquitto: components.Mosquitto, box: tuple[Store, Outbox]
+) -> None:
+    store, outbox = box
+    with store.transaction() as connection:
+        made = [message(outbox, outbox.reserve(connection)) for _ in range(1600)]
+        for one in made:
+            outbox.put(connection, one)
+    sender = publisher(outbox, mosquitto.port)
+    sender.start()
+    components.wait_until(lambda: sender.online)
+    assert mosquitto.program is not None
+    mosquitto.program.kill(signal.SIGKILL)
+    mosquitto.start()
+    peer = Peer(mosquitto.port, acks=True)
+    components.wait_until(lambda: not outbox.sequences(1), 60, "outbox empty")
+    assert sender.stop(5)
+    peer.close()
+    assert {one.alert_id for one in peer.alerts()} == {one.alert_id for one in made}
+
+
+def test_what_was_held_back_is_marked_historical(
+    mosquitto: components.Mosquitto, box: tuple[Store, Outbox]
+) -> None:
     store, outbox = box
     add(store, outbox)
     with store.transaction() as connection:
@@ -143,7 +176,9 @@ def test_commands_come_in_replies_go_out_and_nonsense_harms_nobody(
         command = CommandMessage(command_id=uuid.uuid4().hex, at=utc_now(), name="reconcile")
         peer.send("command", command)
         components.wait_until(lambda: commands == [command])
-        sender.post("status", encode(StatusMessage(online=True, boot_id="0" * 32, at=utc_now(), version="x")), qos=1)
+        sender.post(
+            "status", encode(StatusMessage(online=True, boot_id="0" * 32, at=utc_now(), version="x")), qos=1
+        )
         components.wait_until(lambda: len(peer.statuses()) == 2)
     finally:
         assert sender.stop(5)
@@ -158,7 +193,7 @@ def test_a_command_given_while_the_box_was_away_still_comes(
     for away in (True, False):
         sender = publisher(box[1], mosquitto.port, on_command=commands.append)
         sender.start()
-        components.wait_until(lambda: sender.online)
+        components.wait_until(lambda sender=sender: sender.online)
         if away:
             components.wait_until(lambda: peer.statuses() == [True])
             assert sender.stop(5)
@@ -200,8 +235,8 @@ def test_it_works_with_the_embedded_broker(box: tuple[Store, Outbox], tmp_path: 
     store, outbox = box
     port = components.free_port()
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom alerts.broker import EmbeddedBroker\n"
-        "broker = EmbeddedBroker(int(sys.argv[1]))\nbroker.start()\nprint('up', flush=True)\nsys.stdin.read()\n"
+        "import sys\nfrom alerts.broker import EmbeddedBroker\n"
+        "broker = EmbeddedBroker(int(sys.argv[1]))\nbroker.start()\nsys.stdin.read()\n"
     )
     pytest.importorskip("alerts.broker")
     child = subprocess.Popen(
@@ -223,10 +258,10 @@ def test_it_works_with_the_embedded_broker(box: tuple[Store, Outbox], tmp_path: 
         child.communicate(timeout=10)
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["silence", "another protocol"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"], ids=["silence", "another protocol"]
+)
 def test_what_is_no_broker_is_given_up_and_tried_again(box: tuple[Store, Outbox], answer: bytes) -> None:
-    import socket
-
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
@@ -251,7 +286,9 @@ def test_what_is_no_broker_is_given_up_and_tried_again(box: tuple[Store, Outbox]
     assert not sender.online
 
 
-def test_the_password_is_in_no_log(mosquitto: components.Mosquitto, box: tuple[Store, Outbox], caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_is_in_no_log(
+    mosquitto: components.Mosquitto, box: tuple[Store, Outbox], caplog: pytest.LogCaptureFixture
+) -> None:
     sender = publisher(box[1], mosquitto.port, username="box-1", password=Secret("xyzzy-not-in-logs"))
     sender.start()
     components.wait_until(lambda: sender.online)

@@ -12,7 +12,9 @@ from edge.sdnotify import Notifier
 
 
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
-def test_assignments_arrive_as_one_datagram(tmp_path: Path, abstract: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_assignments_arrive_as_one_datagram(
+    tmp_path: Path, abstract: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = f"@towerwatch-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("\0" + name[1:] if abstract else name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -20,11 +22,20 @@ import components
 import cv2
 import numpy as np
 import pytest
-from edge_kit import CentralDouble, central_double
+import yaml
+from edge_kit import CentralDouble, add, central_double
 from edge_rig import Rig, camera, scene
 from mqtt_peer import Peer
 
-from alerts.messages import AlertMessage, CommandMessage, HealthMessage, Phase, ReplyMessage
+from alerts.messages import AlertMessage, CommandMessage, Phase, ReplyMessage
+from edge import workers as edge_workers
+from edge.commands import Trial
+from edge.config import load_config
+from edge.links import resolve_links
+from edge.outbox import Outbox
+from edge.store import Store
+from edge.supervisor import BoxPaths, Supervisor, SupervisorTerms
+from edge.workers import WorkerTerms
 from streams.serve import ServedFolder
 from towerwatch.timebase import utc_now
 
@@ -49,7 +60,9 @@ def central() -> Iterator[CentralDouble]:
 
 
 def edge(rig: Rig) -> components.Program:
-    return components.Program(components.towerwatch("edge", "run", rig.write()), rig.folder / "edge.log", stop_s=10.0)
+    return components.Program(
+        components.towerwatch("edge", "run", rig.write()), rig.folder / "edge.log", stop_s=10.0
+    )
 
 
 def children(pid: int) -> list[int]:
@@ -77,10 +90,13 @@ def test_a_parked_car_becomes_one_alert_with_pictures_and_a_clip_that_plays(
     rig = Rig(tmp_path / "box", [camera("street-1", cameras.url("street.mp4"))], mosquitto.port, central.url)
     with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
         components.wait_until(
-            lambda: any(one.phase is Phase.UPDATED and one.evidence for one in peer.alerts()), 40, "an update with the clip"
+            lambda: any(one.phase is Phase.UPDATED and one.evidence for one in peer.alerts()),
+            40,
+            "an update with the clip",
         )
         components.wait_until(
-            lambda: {e.sha256 for one in peer.alerts() for e in one.evidence} <= central.stored.keys(), what="evidence at central"
+            lambda: {e.sha256 for one in peer.alerts() for e in one.evidence} <= central.stored.keys(),
+            what="evidence at central",
         )
         began = time.monotonic()
         assert box.stop() == 0
@@ -112,7 +128,7 @@ def test_a_parked_car_becomes_one_alert_with_pictures_and_a_clip_that_plays(
 def test_a_kill_of_everything_in_mid_dwell_changes_nothing(
     tmp_path: Path, cameras: ServedFolder, mosquitto: components.Mosquitto
 ) -> None:
-    """Worker SIGSEGV, worker hang, supervisor kill -9 twice, broker kill -9: one alert, first seen before all."""
+    """Worker SIGSEGV, supervisor kill -9 twice, broker kill -9: one alert, first seen before all."""
     parked = camera("street-1", cameras.url("street.mp4"), stop_time_s=1.0, legal_time_s=20.0)
     rig = Rig(tmp_path / "box", [parked], mosquitto.port, blind_after_s=60.0)
     peer = Peer(mosquitto.port, acks=False)
@@ -148,9 +164,11 @@ def test_a_kill_of_everything_in_mid_dwell_changes_nothing(
         box.start()
         mosquitto.start()
         peer = Peer(mosquitto.port, acks=False)
-        components.wait_until(lambda: peer.alerts(), 60, "the alert")
+        components.wait_until(peer.alerts, 60, "the alert")
         time_of_opening = peer.alerts()[0].captured_at
-        components.wait_until(lambda: any(one.phase is Phase.UPDATED for one in peer.alerts()), 40, "an update")
+        components.wait_until(
+            lambda: any(one.phase is Phase.UPDATED for one in peer.alerts()), 40, "an update"
+        )
         peer.acks = True
         assert box.stop() == 0
     finally:
@@ -166,20 +184,17 @@ def test_a_kill_of_everything_in_mid_dwell_changes_nothing(
     assert [seq for _phase, seq in sequence] == list(range(len(sequence)))
 
 
-def test_a_worker_that_hangs_is_killed_and_the_other_one_goes_on(tmp_path: Path, cameras: ServedFolder) -> None:
-    from edge.config import load_config
-    from edge.links import resolve_links
-    from edge.supervisor import BoxPaths, Supervisor, SupervisorTerms
-    from edge.workers import WorkerTerms
-
+def test_a_worker_that_hangs_is_killed_and_the_other_one_goes_on(
+    tmp_path: Path, cameras: ServedFolder
+) -> None:
     rig = Rig(tmp_path / "box", [camera(f"cam-{n}", cameras.url("street.mp4")) for n in range(2)], workers=2)
     config = load_config(rig.write())
     terms = SupervisorTerms(workers=WorkerTerms(silent_s=3.0, restart_first_s=0.1, restart_cap_s=0.2))
     box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64), terms=terms)
-    thread = threading.Thread(target=box.run, name="box")
-    thread.start()
-    try:
-        components.wait_until(lambda: len(box.workers) == 2 and all(one.ready for one in box.workers), 40, "ready")
+    with running(box):
+        components.wait_until(
+            lambda: len(box.workers) == 2 and all(one.ready for one in box.workers), 40, "ready"
+        )
         first, second = box.workers
         frozen = first.pid
         assert frozen is not None
@@ -188,10 +203,6 @@ def test_a_worker_that_hangs_is_killed_and_the_other_one_goes_on(tmp_path: Path,
         assert first.last_exit == "signal 9"
         components.wait_until(lambda: first.ready and first.pid != frozen, 40, "restarted")
         assert (second.restarts, second.ready) == (0, True)
-    finally:
-        box.stop()
-        thread.join(10)
-    assert not thread.is_alive()
 
 
 IMPORTS = """
@@ -203,7 +214,9 @@ print(sorted(heavy & set(sys.modules)))
 
 
 def test_the_supervisor_imports_no_decoder_runtime_or_web_stack() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -241,10 +254,12 @@ def test_bad_cameras_become_alerts_with_their_own_reason_and_a_good_one_does_not
         with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
             bad = {"dead", "black", "garbage", "refused"}
             components.wait_until(lambda: blind_cameras(peer) == bad, 60, "all bad cameras blind")
-            components.wait_until(lambda: peer.healths(), 40, "health")
+            components.wait_until(peer.healths, 40, "health")
             lines = process_list()
             with ServedFolder(clips, port=dead_port):
-                components.wait_until(lambda: blind_cameras(peer) == bad - {"dead"}, 60, "the dead one sees again")
+                components.wait_until(
+                    lambda: blind_cameras(peer) == bad - {"dead"}, 60, "the dead one sees again"
+                )
             assert box.stop() == 0
     reasons = {one.camera: one.reason for one in peer.alerts() if one.phase is Phase.OPENED}
     assert reasons == {"dead": "unreachable", "black": "black", "garbage": "garbage", "refused": "refused"}
@@ -302,4 +317,145 @@ def garbage_server() -> Iterator[int]:
 
 
 def process_list() -> str:
-    return subprocess.run(["ps", "-eww", "-o", "args"], capture_output=True, text=True, timeout=10, check=True).stdout
+    return subprocess.run(
+        ["ps", "-eww", "-o", "args"], capture_output=True, text=True, timeout=10, check=True
+    ).stdout
+
+
+def test_commands_over_the_broker_snapshot_and_a_new_configuration(
+    tmp_path: Path, cameras: ServedFolder, mosquitto: components.Mosquitto, central: CentralDouble
+) -> None:
+    patient = {"legal_time_s": 3600.0}
+    first = camera("street-1", cameras.url("street.mp4"), **patient)
+    rig = Rig(tmp_path / "box", [first], mosquitto.port, central.url)
+    with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
+
+        def ask(name: str, **arguments: object) -> ReplyMessage:
+            command = CommandMessage.model_validate(
+                {"command_id": uuid.uuid4().hex, "at": utc_now(), "name": name, "arguments": arguments}
+            )
+            peer.send("command", command)
+            found: list[ReplyMessage] = []
+            components.wait_until(
+                lambda: (
+                    found.extend(one for one in peer.replies() if one.command_id == command.command_id)
+                    or found
+                ),
+                40,
+                f"reply to {name}",
+            )
+            return found[0]
+
+        components.wait_until(lambda: "camera connected" in box.output(), 40, "camera connected")
+        shot = ask("snapshot", camera="street-1")
+        assert shot.ok, shot.detail
+        components.wait_until(lambda: shot.result["sha256"] in central.stored, what="snapshot at central")
+        second = camera("street-2", cameras.url("street.mp4"), **patient)
+        document = {**rig.document(), "cameras": [first, second], "workers": 2}
+        new = yaml.safe_dump(document).encode()
+        applied = ask("apply_config", sha256=central.publish(new))
+        assert applied.ok, applied.detail
+        assert rig.config_file.read_bytes() == new
+        assert len(children(box.pid)) == 2
+        assert ask("snapshot", camera="street-2").ok
+        assert not ask("apply_config", sha256="0" * 64).ok
+        components.wait_until(
+            lambda: peer.healths() and len(peer.healths()[-1].cameras) == 2, 40, "health of two"
+        )
+        assert peer.healths()[-1].config_sha256 == hashlib.sha256(new).hexdigest()
+        assert peer.healths()[-1].workers_restarted == 0
+        assert box.stop() == 0
+
+
+def test_a_configuration_whose_workers_do_not_come_up_is_rolled_back(
+    tmp_path: Path, cameras: ServedFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = Rig(tmp_path / "box", [camera("street-1", cameras.url("street.mp4"), legal_time_s=3600.0)])
+    config = load_config(rig.write())
+    box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64))
+    sound = edge_workers._enter
+    with running(box):
+        components.wait_until(lambda: box.workers and all(one.ready for one in box.workers), 40, "ready")
+        monkeypatch.setattr(edge_workers, "_enter", crashes)
+        trial = Trial(config.model_copy(update={"workers": 1}), "1" * 64, settle_s=0.1)
+        assert box.try_configuration(trial)
+        components.wait_until(lambda: box.workers and box.workers[0].spec.config is trial.config)
+        monkeypatch.setattr(edge_workers, "_enter", sound)
+        assert trial.done.wait(30)
+        assert not trial.kept
+        assert "exit code 3" in trial.why
+        assert (box.config, box.paths.config_sha256) == (config, "0" * 64)
+        components.wait_until(
+            lambda: box.workers and all(one.ready for one in box.workers), 40, "ready again"
+        )
+
+
+def crashes(_connection: object, _spec: object) -> None:
+    sys.exit(3)
+
+
+@contextmanager
+def running(box: Supervisor) -> Iterator[None]:
+    thread = threading.Thread(target=box.run, name="box")
+    thread.start()
+    try:
+        yield
+    finally:
+        box.stop()
+        thread.join(12)
+        assert not thread.is_alive()
+
+
+def test_a_second_box_on_the_same_data_is_refused_in_one_line(tmp_path: Path, clips: Path) -> None:
+    rig = Rig(tmp_path / "box", [camera("street-1", clips / "street.mp4")])
+    with edge(rig) as box:
+        components.wait_until(lambda: "edge runs" in box.output(), 40, "running")
+        second = subprocess.run(
+            components.towerwatch("edge", "run", rig.config_file),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert second.returncode == 2
+        assert "is in use by another" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert box.stop() == 0
+
+
+def test_alerts_of_a_camera_that_left_the_configuration_are_closed(
+    tmp_path: Path, clips: Path, mosquitto: components.Mosquitto
+) -> None:
+    rig = Rig(tmp_path / "box", [camera("here", clips / "street.mp4")], mosquitto.port)
+    rig.write()
+    with Store(rig.data_dir) as store:
+        opened = add(store, Outbox(store, 1 << 20))  # of cam-1, which the file does not name
+    with closing(Peer(mosquitto.port, acks=True)) as peer, edge(rig) as box:
+        components.wait_until(lambda: len({one.outbox_seq for one in peer.alerts()}) == 2, 40, "both phases")
+        assert box.stop() == 0
+    assert phases([one for one in peer.alerts() if one.alert_id == opened.alert_id]) == [
+        ("opened", 0),
+        ("closed", 1),
+    ]
+
+
+@pytest.mark.parametrize("broken", ["certificate", "data_dir"])
+def test_what_can_never_work_ends_with_2_and_a_line(tmp_path: Path, clips: Path, broken: str) -> None:
+    rig = Rig(tmp_path / "box", [camera("street-1", clips / "street.mp4")])
+    rig.write()
+    document = rig.document()
+    if broken == "certificate":
+        (rig.folder / "ca.pem").write_text("no certificate")
+        document["broker"] = {"host": "127.0.0.1", "port": 1, "tls": {"ca": "ca.pem"}}
+    else:
+        document["data_dir"] = "token.txt/data"
+    rig.config_file.write_text(yaml.safe_dump(document))
+    done = subprocess.run(
+        components.towerwatch("edge", "run", rig.config_file),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,7 +49,9 @@ def uploader(index: EvidenceIndex, url: str, token: str = "box-token-1") -> Uplo
 
 
 @pytest.mark.parametrize("answers", [[], [503, 500, 429], [401], [408]], ids=str)
-def test_a_passing_trouble_is_waited_out(index: EvidenceIndex, central: CentralDouble, answers: list[int]) -> None:
+def test_a_passing_trouble_is_waited_out(
+    index: EvidenceIndex, central: CentralDouble, answers: list[int]
+) -> None:
     digests = queue(index, b"one", b"two" * 100_000)
     central.answers = list(answers)
     sender = uploader(index, central.url)
@@ -104,8 +107,6 @@ def test_new_evidence_is_sent_at_once_when_woken(index: EvidenceIndex, central: 
 
 
 def test_a_stop_breaks_a_transfer_off(index: EvidenceIndex) -> None:
-    import socket
-
     (digest,) = queue(index, b"x" * (64 << 20))
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and then reads slowly: never
         server.settimeout(10)

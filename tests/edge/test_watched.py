@@ -91,7 +91,9 @@ def picture(seconds: float, *, kind: str = "street") -> Frame:
 class World:
     """A camera with its stream and detector."""
 
-    def __init__(self, folder: Path, *, pipeline: bool = True, interval_s: float = 2.0, trouble: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, pipeline: bool = True, interval_s: float = 2.0, trouble: str = ""
+    ) -> None:
         document = {**camera("cam-1", "rtsp://127.0.0.1/x", legal_time_s=20.0), "interval_s": interval_s}
         self.config = CameraConfig.model_validate(yaml.safe_load(yaml.safe_dump(document)))
         self.stream, self.detector = Stream(), Detector()
@@ -139,15 +141,19 @@ def test_pictures_are_taken_as_they_arrive_near_the_wanted_interval(
         now_s = step * 0.02
         if round(now_s / spacing_s, 6) == round(now_s / spacing_s):
             world.stream.waiting[:] = [picture(now_s)]
-        for report in reports(world.camera.look(now_s)):
-            if report.analysed and report.last_captured_at:
-                taken.append((report.last_captured_at - T0).total_seconds())
+        taken += [
+            (report.last_captured_at - T0).total_seconds()
+            for report in reports(world.camera.look(now_s))
+            if report.analysed and report.last_captured_at
+        ]
     assert taken == pytest.approx(wanted, abs=0.05)
 
 
 def test_a_dense_stream_is_not_looked_at_more_often_than_wanted(tmp_path: Path) -> None:
     world = World(tmp_path, interval_s=2.0)
-    taken = [step * 0.04 for step in range(500) if any(one.analysed for one in reports(world.show(step * 0.04)))]
+    taken = [
+        step * 0.04 for step in range(500) if any(one.analysed for one in reports(world.show(step * 0.04)))
+    ]
     gaps = np.diff(taken)
     assert 1.9 <= gaps.min() <= gaps.max() <= 2.1
 
@@ -198,7 +204,9 @@ def test_a_damaged_state_does_not_stop_the_camera(world: World, state: bytes) ->
 @pytest.mark.parametrize(
     ("kind", "reason"), [("black", BlindReason.BLACK), ("still", BlindReason.FROZEN)], ids=["black", "frozen"]
 )
-def test_what_shows_nothing_new_is_not_analysed_and_shown_once(world: World, kind: str, reason: BlindReason) -> None:
+def test_what_shows_nothing_new_is_not_analysed_and_shown_once(
+    world: World, kind: str, reason: BlindReason
+) -> None:
     seen = [report for second in range(0, 60, 2) for report in reports(world.show(second, kind=kind))]
     last = seen[-1]
     assert (last.trouble, last.analysed, last.lag_ms) == (reason, 0, ())

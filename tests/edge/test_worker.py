@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import queue
 import signal
 import threading
@@ -18,7 +19,17 @@ from edge_rig import Rig, camera, scene
 
 from edge import workers as module
 from edge.config import load_config
-from edge.records import CameraRecord, CameraReport, FromWorker, Heartbeat, Resume, Resumed, Snapshot, Stop, TakeSnapshot
+from edge.records import (
+    CameraRecord,
+    CameraReport,
+    FromWorker,
+    Heartbeat,
+    Resume,
+    Resumed,
+    Snapshot,
+    Stop,
+    TakeSnapshot,
+)
 from edge.spec import WorkerSpec
 from edge.worker import Worker, build_camera, load_detectors
 from edge.workers import Inbox, WorkerHandle, WorkerTerms
@@ -67,12 +78,16 @@ def of(messages: list[FromWorker], kind: type) -> list[Any]:
     return [one for one in messages if isinstance(one, kind)]
 
 
-def test_a_file_is_watched_snapshots_answered_and_the_state_handed_over_at_the_end(tmp_path: Path, clip: Path) -> None:
+def test_a_file_is_watched_snapshots_answered_and_the_state_handed_over_at_the_end(
+    tmp_path: Path, clip: Path
+) -> None:
     spec = spec_of(tmp_path, camera("cam-1", clip), camera("cam-2", clip))
     worker = Running(spec)
     worker.ours.send(TakeSnapshot("shot", "cam-2"))
     worker.until(lambda got: of(got, Snapshot) and any(one.changes for one in of(got, CameraRecord)))
-    worker.until(lambda got: {one.camera for one in of(got, CameraReport) if one.analysed} == {"cam-1", "cam-2"})
+    worker.until(
+        lambda got: {one.camera for one in of(got, CameraReport) if one.analysed} == {"cam-1", "cam-2"}
+    )
     worker.ours.send(Stop())
     worker.end()
     assert worker.got[0] == Resumed("cam-1", frozenset())
@@ -118,8 +133,6 @@ def good(connection: Connection, _spec: WorkerSpec) -> None:
 
 
 def crashing(connection: Connection, _spec: WorkerSpec) -> None:
-    import os
-
     connection.recv()
     connection.send(Heartbeat(ready=False))
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -134,8 +147,6 @@ def deaf(connection: Connection, _spec: WorkerSpec) -> None:
 
 
 def half_a_letter(connection: Connection, _spec: WorkerSpec) -> None:
-    import os
-
     connection.recv()
     os.write(connection.fileno(), b"\0\0\0\x20half a letter")
     while True:
