@@ -116,9 +116,7 @@ def test_a_crowded_junction_that_moves_gives_no_alert(folder: Path) -> None:
 def test_two_replays_of_a_clip_are_the_same_to_the_byte(folder: Path, shared_data: Path) -> None:
     options = ReplayOptions("street-1", shared_data / "clips" / "street_parking.mp4")
     config = load_config(folder / "edge.yaml")
-    results = []
-    for name in ("one.jsonl", "two.jsonl"):
-        results.append(replay(config, options, folder / name))
+    results = [replay(config, options, folder / name) for name in ("one.jsonl", "two.jsonl")]
     assert (folder / "one.jsonl").read_bytes() == (folder / "two.jsonl").read_bytes()
     assert results[0].phases == results[1].phases
     assert results[0].phases["illegal_parking", "opened"] >= 4
