@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streams.simulator.render import SCENES, frames_of, open_scene, render, simulate
+    from streams.simulator.runner import SCENES, frames_of, open_scene, render, simulate
     from streams.simulator.scene import Scene
     from streams.simulator.truth import (
         RenderedFrame,
@@ -43,11 +43,11 @@ __all__ = [
     "write_truth",
 ]
 _HOME = {
-    "SCENES": "render",
-    "frames_of": "render",
-    "open_scene": "render",
-    "render": "render",
-    "simulate": "render",
+    "SCENES": "runner",
+    "frames_of": "runner",
+    "open_scene": "runner",
+    "render": "runner",
+    "simulate": "runner",
     "Scene": "scene",
 }
 

@@ -153,7 +153,7 @@ def read_truth(path: Path) -> SceneTruth:
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise TruthError(msg) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         msg = f"{path}: is no truth file: {type(error).__name__}: {error}"
         raise TruthError(msg) from None
 

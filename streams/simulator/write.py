@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import cv2
 
-from streams.simulator.render import Size, frames_of, gather, open_scene
+from streams.simulator.runner import Size, frames_of, gather, open_scene
 from streams.simulator.scene import Scene
 from streams.simulator.truth import SceneTruth, TruthFrame, write_truth
 
