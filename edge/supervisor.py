@@ -46,6 +46,7 @@ log = get_logger(__name__)
 
 MIB = 1 << 20
 TICK_S = 0.5
+FIRST_HEALTH_S = 5.0
 TIDY_EVERY_S = 60.0
 BATCH = 500
 BLIND_KEY = "blind:"  # beside camera ids, which hold no colon
@@ -104,6 +105,7 @@ class Supervisor:
         self._blind_pictures: dict[str, EvidenceRef] = {}
         self._snapshots: dict[str, queue.Queue[Snapshot]] = {}
         self._trial: Trial | None = None
+        self._health_due_s = self._health_said_s = 0.0
         self._evidence_folder = config.data_dir / FOLDER_NAME
         self.store = Store(config.data_dir)
         self.outbox = Outbox(self.store, config.limits.outbox_mib * MIB)
@@ -161,7 +163,9 @@ class Supervisor:
 
     def _loop(self) -> None:
         next_tick_s = next_tidy_s = next_beat_s = time.monotonic()
-        next_health_s = next_tick_s + self._terms.health_s
+        # the first one soon: central compares its open alerts with ours
+        self._health_due_s = next_tick_s + min(FIRST_HEALTH_S, self._terms.health_s)
+        self._health_said_s = next_tick_s
         watchdog_s = (self._notifier.watchdog_s or 20.0) / 4
         while not self._stopping.is_set():
             self._drain(TICK_S / 2)
@@ -169,8 +173,8 @@ class Supervisor:
             if now_s >= next_tick_s:
                 next_tick_s = now_s + TICK_S
                 self._guarded(self._tick)
-            if now_s >= next_health_s:
-                next_health_s = max(next_health_s + self._terms.health_s, now_s)
+            if now_s >= self._health_due_s:
+                self._health_due_s = max(self._health_due_s + self._terms.health_s, now_s)
                 self._guarded(self._say_health)
             if now_s >= next_tidy_s:
                 next_tidy_s = now_s + TIDY_EVERY_S
@@ -345,16 +349,18 @@ class Supervisor:
 
     def _say_health(self) -> None:
         now_s = time.monotonic()
+        period_s = max(now_s - self._health_said_s, 0.001)
+        self._health_said_s = now_s
         cameras = [
             self._tallies[camera.id].close(
-                self._watches[camera.id].freshness(now_s, camera.interval_s), self._terms.health_s
+                self._watches[camera.id].freshness(now_s, camera.interval_s), period_s
             )
             for camera in self.config.cameras
         ]
         facts = BoxFacts(
             boot_id=self._boot_id,
             at=utc_now(),
-            period_s=self._terms.health_s,
+            period_s=round(period_s, 3),
             clock=clock_state(),
             outbox=self.outbox.health(*self.index.waiting()),
             disk_free_bytes=free_bytes(self.config.data_dir),
@@ -418,11 +424,10 @@ class Supervisor:
         if all(worker.ready for worker in self.workers) and now_s - trial.began_s >= trial.settle_s:
             self._trial = None
             trial.settle()
+            self._health_due_s = now_s  # central sees at once which configuration runs
             log.info("configuration applied", sha256=trial.sha256)
         elif any(worker.restarts for worker in self.workers) or now_s - trial.began_s > trial.limit_s:
-            how = next(
-                (worker.last_exit for worker in self.workers if worker.last_exit), "not ready in time"
-            )
+            how = next((worker.last_exit for worker in self.workers if worker.last_exit), "not ready in time")
             self._trial = None
             self._swap(trial.former, trial.former_sha256)
             trial.roll_back(f"workers did not come up ({how})")
