@@ -33,6 +33,7 @@ from towerwatch.secrets import Secret
 TIME_LIMIT_S = 300.0
 _RENDER_S = 240.0
 _SETUP_S = 90.0
+_READY_S = 90.0
 _STOP_S = 9.5
 _LOOK_S = 1.0
 _PASSWORD = re.compile(r"log in as (?P<name>\S+) with password (?P<password>\S+)")
@@ -78,7 +79,7 @@ def demo(
     """Run the whole system on rendered cameras: smoke, an illegally parked car and a blocked road."""
     options = DemoOptions(once, seed, port, not no_browser, keep, models_dir)
     with _until_signal() as stopped:
-        run_demo(options, stopped, Console(stderr=True, highlight=False))
+        run_demo(options, stopped, Console(stderr=True, highlight=False, markup=False))
 
 
 @contextmanager
@@ -229,12 +230,12 @@ class _Demo:
             return self._is_no_password(line)
 
         self.family.start(name, towerwatch_command(*arguments), on_line)
-        deadline = time.monotonic() + _SETUP_S
+        deadline = time.monotonic() + _READY_S
         with self.console.status(f"starting {name}"):
             while not ready.wait(0.1) and not self.stopped.is_set():
                 self.family.check()
                 if time.monotonic() > deadline:
-                    msg = f"{name} is not ready after {_SETUP_S:.0f} s"
+                    msg = f"{name} is not ready after {_READY_S:.0f} s"
                     raise DemoFailed(msg)
 
     def _await(self, children: list[Child], text: str, timeout_s: float) -> None:
