@@ -172,7 +172,7 @@ def test_many_at_once_make_one_incident_of_one_spot(database, services):
     assert incident.open_alert_count == 0
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_order_with_repeats_gives_the_same_alerts(sqlite, data):
     with sqlite.write() as session:

@@ -49,11 +49,11 @@ class Toy:
 
 
 def test_parts_start_in_order_and_stop_in_reverse():
-    log = []
+    log, handler = [], signal.getsignal(signal.SIGTERM)
     whole = Program([Toy("a", log), Toy("b", log)])
     assert whole.run(lambda: signal.raise_signal(signal.SIGTERM)) == 0
     assert log == ["+a", "+b", "-b", "-a"]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_part_that_cannot_start_takes_those_before_it_down_in_order():
@@ -165,8 +165,8 @@ def test_a_worker_killed_again_and_again_loses_and_doubles_nothing(tmp_path, dat
     database.close()
 
 
-def test_postgresql_restarts_under_the_worker(tmp_path, tmp_path_factory):
-    cluster = Postgres(tmp_path_factory.mktemp("restart") / "cluster").start()
+def test_postgresql_restarts_under_the_worker(tmp_path):
+    cluster = Postgres().start()
     try:
         url = cluster.new_database("restart")
         database = Database(url)
@@ -186,3 +186,4 @@ def test_postgresql_restarts_under_the_worker(tmp_path, tmp_path_factory):
         database.close()
     finally:
         cluster.stop()
+        cluster.remove()
