@@ -21,6 +21,7 @@ FOREVER_S = math.inf
 # across the street, in metres from the near kerb
 _STRIP, _MIDDLE, _FAR_LANE, _FAR_KERB = 2.4, 6.0, 9.6, 12.0
 _ZONE_X = (-12.5, 12.5)
+_PAVEMENT = 1.0  # the zone takes in this much of the pavement: half on it is parked too
 _LANE_START_M = 62.0
 _WHITE, _YELLOW = (214.0, 216.0, 216.0), (60.0, 176.0, 214.0)
 
@@ -51,7 +52,7 @@ def street(seed: int, size: tuple[int, int], *, lawful: bool) -> TrafficScene:
     standing = _bay(traffic, rng)
     scene_seed = int(rng.integers(1 << 30))
     zones = (
-        _zone(camera, "kerb", "no_parking", (*_ZONE_X, 0.0, _STRIP)),
+        _zone(camera, "kerb", "no_parking", (*_ZONE_X, -_PAVEMENT, _STRIP)),
         _zone(camera, "bay", "bay", (-15.0, 15.0, _FAR_LANE, _FAR_KERB)),
     )
     traffic.warm_up(25)
