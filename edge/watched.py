@@ -100,7 +100,7 @@ class WatchedCamera:
         presets = [view.preset for view in config.views]
         self._preset = "fixed" if "fixed" in presets else presets[0]
         self._analysed_s: float | None = None
-        self._arrived_s: float | None = None
+        self._arrived: tuple[float, int] | None = None
         self._spacing_s = config.interval_s
         self._saved_s = float("-inf")
         self._reported_s = float("-inf")
@@ -146,15 +146,21 @@ class WatchedCamera:
         """Take a picture if one is there, analyse it, and return what the supervisor must know."""
         frame = self.live.latest(0.0) if now_s >= self.due_s() else None
         if frame is not None:
-            if self._arrived_s is not None and frame.monotonic_s > self._arrived_s:
-                self._spacing_s = frame.monotonic_s - self._arrived_s
-            self._arrived_s = frame.monotonic_s
+            self._learn_spacing(frame)
             if frame.monotonic_s >= self.due_s():
                 return self._analyse(frame)
         out = self._snapshot_overdue(now_s)
         if now_s - self._reported_s >= REPORT_EVERY_S:
             out.append(self._report(now_s, analysed=0, lag_ms=()))
         return out
+
+    def _learn_spacing(self, frame: Frame) -> None:
+        """Measure how far apart the stream's own pictures lie, those that were not taken included."""
+        if self._arrived is not None:
+            arrived_s, index = self._arrived
+            if frame.monotonic_s > arrived_s and frame.index > index:
+                self._spacing_s = (frame.monotonic_s - arrived_s) / (frame.index - index)
+        self._arrived = (frame.monotonic_s, frame.index)
 
     def _analyse(self, frame: Frame) -> list[FromWorker]:
         self._analysed_s = frame.monotonic_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -78,6 +79,9 @@ class Stream:
         return self.now
 
 
+NUMBERS = itertools.count()  # a live camera numbers its pictures, those that nobody takes included
+
+
 def picture(seconds: float, *, kind: str = "street") -> Frame:
     image = np.random.default_rng(1).integers(20, 230, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     if kind == "street":  # the same place, with the noise of a sensor
@@ -85,7 +89,7 @@ def picture(seconds: float, *, kind: str = "street") -> Frame:
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if kind == "black":
         image = np.zeros_like(image)
-    return Frame(image, T0 + timedelta(seconds=seconds), seconds, 0)
+    return Frame(image, T0 + timedelta(seconds=seconds), seconds, next(NUMBERS))
 
 
 class World:
@@ -127,10 +131,17 @@ def reports(messages: Sequence[FromWorker]) -> list[CameraReport]:
     [
         (2.0, 2.0, [0, 2, 4, 6, 8, 10]),
         (1.0, 2.0, [0, 2, 4, 6, 8, 10]),
+        (0.5, 2.0, [0, 2, 4, 6, 8, 10]),
         (4.0, 2.0, [0, 4, 8, 12]),
         (1.5, 2.0, [0, 1.5, 3.0, 4.5, 6.0]),
     ],
-    ids=["same rhythm", "twice as dense", "sparser than wanted", "between two rhythms"],
+    ids=[
+        "same rhythm",
+        "twice as dense",
+        "four times as dense",
+        "sparser than wanted",
+        "between two rhythms",
+    ],
 )
 def test_pictures_are_taken_as_they_arrive_near_the_wanted_interval(
     tmp_path: Path, spacing_s: float, interval_s: float, wanted: list[float]
