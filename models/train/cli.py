@@ -182,6 +182,7 @@ def export(  # noqa: PLR0917 - each is an option of the command
     parent: Annotated[str | None, typer.Option(help="name@version it came from.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="In place of the run's best one.")] = None,
     parity_pictures: Annotated[int, typer.Option(min=1)] = 16,
+    recalibrate: Annotated[int, typer.Option(min=0, help="Pictures to normalise on again.")] = 0,
 ) -> None:
     """Export a trained recipe to ONNX with its manifest; refused unless it equals PyTorch."""
     from models.manifest import Thresholds  # noqa: PLC0415 - loads pydantic models
@@ -207,7 +208,10 @@ def export(  # noqa: PLR0917 - each is an option of the command
     )
     best = checkpoint or folder / "fit" / "weights" / "best.pt"
     read = [read_picture(path) for path in pictures[:parity_pictures]]
-    manifest, parity = export_model(best, plan, into, read)
+    training = sorted((folder / "data" / "images" / "train").iterdir())
+    step = max(1, len(training) // max(1, recalibrate))
+    calibration = [read_picture(path) for path in training[::step][:recalibrate]]
+    manifest, parity = export_model(best, plan, into, read, calibration)
     say(f"{manifest.reference}: {parity.pictures} pictures, largest difference {parity.score:.1e} in score")
 
 
@@ -227,6 +231,26 @@ def quantise(
     manifest = add_int8(model, [read_picture(path) for path in chosen])
     for file in manifest.files:
         say(f"{file.path}: {file.precision} for {', '.join(file.runtimes)}, {file.bytes} bytes")
+
+
+@app.command()
+@extra_needed
+def gate(
+    model: Annotated[Path, typer.Option(help="Folder of the model version.")],
+    data: Annotated[Path, typer.Option(help="Folder to judge on.")],
+    classes: Annotated[str, typer.Option(help="Its classes, 0=vehicle,1=...")] = "",
+    reader: Annotated[str, typer.Option(help="yolo, coco, voc or scenes.")] = "yolo",
+    iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.5,
+) -> None:
+    """Measure every precision in its runtimes; those that lose little against f32 may be used."""
+    from models.train.gate import enter, measure  # noqa: PLC0415 - loads OpenCV
+    from models.train.judge import JudgePlan, samples_of  # noqa: PLC0415 - as above
+
+    samples, _problems = samples_of(data, None, _pairs(classes), "", reader)
+    measured = measure(model, samples, JudgePlan(iou=iou))
+    for (precision, runtime), row in measured.items():
+        say(f"{precision} {runtime}: mAP50 {row['map50']}, {row['median_ms']} ms a picture, one thread")
+    say(f"passed: {', '.join(enter(model, measured).passed)}")
 
 
 @app.command()

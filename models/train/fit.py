@@ -14,6 +14,7 @@ from models.train.recipe import Recipe
 from towerwatch.errors import ConfigError
 
 RUN_RECORD = "run.json"
+BN_MOMENTUM = 0.1  # the library's 0.03 lags behind the weights in runs of a few hundred steps
 PASSED_ON = (
     *("epochs", "batch", "optimizer", "lr0", "lrf", "weight_decay", "warmup_epochs", "warmup_bias_lr"),
     *("mosaic", "close_mosaic", "degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
@@ -112,6 +113,9 @@ def _trainer_class(recipe: Recipe, places: FitPlaces) -> type[Any]:
                 model.load_state_dict(
                     start_tensors(recipe.fit.start, model.state_dict(), places), strict=False
                 )
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.momentum = BN_MOMENTUM
             return model.to(memory_format=torch.channels_last)
 
     return Trainer

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models.detections import Detections
 from models.detector import Detector
 from models.load import RuntimeChoice, load_detector
+from models.manifest import Manifest
 from models.nms import nms
 from models.registry import find_model
 from models.tiles import TiledDetector
@@ -112,10 +113,9 @@ def samples_of(
 
 
 def judge(model: str, samples: Sequence[Sample], plan: JudgePlan) -> tuple[dict[str, Any], list[Judged]]:
-    """Judge one model; the JSON document and the pictures behind it."""
+    """Judge one model as the edge would load it; the JSON document and the pictures behind it."""
     manifest = find_model(model, plan.models_dir).manifest
-    threshold = manifest.thresholds.confidence if plan.threshold is None else plan.threshold
-    inner: Detector = load_detector(
+    inner = load_detector(
         model,
         models_dir=plan.models_dir,
         runtime=plan.runtime,
@@ -123,6 +123,14 @@ def judge(model: str, samples: Sequence[Sample], plan: JudgePlan) -> tuple[dict[
         threads=plan.threads,
         confidence=LOWEST,
     )
+    return judge_detector(inner, manifest, samples, plan)
+
+
+def judge_detector(
+    inner: Detector, manifest: Manifest, samples: Sequence[Sample], plan: JudgePlan
+) -> tuple[dict[str, Any], list[Judged]]:
+    """Judge a detector that was loaded with the confidence :data:`LOWEST`, and close it."""
+    threshold = manifest.thresholds.confidence if plan.threshold is None else plan.threshold
     detector = inner if plan.tile_px is None else TiledDetector(inner, plan.tile_px)
     wanted = tuple(sorted({label for sample in samples for label in sample.labels})) or manifest.labels
     judged = run(Relabelled(detector, plan.label_map, wanted), samples, threshold, plan.iou)

@@ -130,8 +130,8 @@ def read_voc(layout: Layout) -> Reading:
 def read_scenes(layout: Layout) -> Reading:
     """Read what ``towerwatch streams render --pictures`` wrote: ``<scene>.truth.json`` beside ``<scene>/``.
 
-    Folders below are searched too. The n-th picture by name is the n-th frame of the truth. The group is scene and seed. Things of
-    which less than :data:`LEAST_VISIBLE` is to be seen are no boxes.
+    Folders below are searched too. The n-th picture by name is the n-th frame of the truth. The
+    group is scene and seed. Things of which less than :data:`LEAST_VISIBLE` shows are no boxes.
     """
     reading = Reading()
     for truth in sorted(layout.folder.rglob("*.truth.json")):
