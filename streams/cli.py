@@ -1,4 +1,4 @@
-"""``towerwatch streams``: probe a camera, serve test cameras."""
+"""``towerwatch streams``: probe a camera, serve test cameras, make clips playable."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from streams.simulator.cli import render_command
 from towerwatch.logs import configure_logging
 from towerwatch.secrets import Secret, resolve
 
-app = typer.Typer(no_args_is_help=True, help="Probe a camera, serve test cameras.")
+app = typer.Typer(no_args_is_help=True, help="Probe a camera, serve test cameras, make clips playable.")
 app.command("render")(render_command)
 
 
 @app.callback()
 def streams() -> None:
-    """Probe a camera, serve test cameras."""
+    """Probe a camera, serve test cameras, make clips playable."""
 
 
 @app.command()
@@ -98,6 +98,18 @@ def serve(
         for url in served.urls.values():
             typer.echo(url)
         stopped.wait()
+
+
+@app.command()
+def transcode(
+    source: Path = typer.Argument(metavar="IN", help="A video: H.265, MJPEG, MPEG-4 or H.264."),
+    target: Path = typer.Argument(metavar="OUT", help="The MP4 to write."),
+) -> None:
+    """Turn a clip into H.264 that every browser plays; without sound, the long side at most 1920."""
+    from streams.transcode import transcode as write  # noqa: PLC0415 - help does not need FFmpeg
+
+    configure_logging("streams", level="WARNING", pretty=sys.stderr.isatty())
+    write(source, target)
 
 
 def _secret(reference: str | None) -> Secret | None:
