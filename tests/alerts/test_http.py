@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from central_kit import alert, apply_all, camera_health, digest, health, hex_id, incoming, picture, place
+from media import decode_all, make_video
 
 from alerts import evidence, playable
 from alerts.config import ServeSettings
@@ -262,6 +263,18 @@ def test_a_clip_is_sent_in_ranges_and_played_as_it_is(script, box):
         answer = script.get(url, headers={"Range": "bytes=4-11"})
         assert (answer.status_code, answer.content) == (206, b"ftypisom")
         assert answer.headers["Content-Range"] == f"bytes 4-11/{len(MP4)}"
+
+
+def test_a_clip_of_h265_is_played_as_h264(script, box, tmp_path):
+    clip = make_video(tmp_path / "clip.mp4", codec="hevc", seconds=1.0)
+    sha256 = digest(clip.read_bytes())
+    assert put(script, box, clip.read_bytes(), "video/mp4").status_code == 201
+    answer = script.get(f"/evidence/{sha256}/play")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "video/mp4")
+    (tmp_path / "played.mp4").write_bytes(answer.content)
+    assert codec_of(tmp_path / "played.mp4") == b"avc1"
+    assert decode_all(tmp_path / "played.mp4") == pytest.approx(decode_all(clip), abs=1e-3)
+    assert script.get(f"/evidence/{sha256}").content == clip.read_bytes()
 
 
 WRONG_FILES = {
