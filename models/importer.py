@@ -194,7 +194,11 @@ def parse_labels(text: str) -> tuple[str, ...]:
     if text == "coco80":
         return COCO80
     path = Path(text)
-    if path.is_file():
+    try:
+        in_file = path.is_file()
+    except OSError:  # a long list is no file name
+        in_file = False
+    if in_file:
         try:
             parts = path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from models.importer import ImportOptions, generated_picture, import_model, insp
 from models.load import load_detector
 
 FRACTION = np.array([*tiny.SIZE, *tiny.SIZE])
+LONGEST = tuple(f"class {index}" for index in range(1000))
 GIVEN = ImportOptions(labels=tiny.LABELS)
 
 
@@ -426,6 +427,8 @@ def test_metadata_that_cannot_be_used_ask_for_labels(tmp_path, names):
         pytest.param("coco80", COCO80, id="coco80"),
         pytest.param("car, bus ,smoke", ("car", "bus", "smoke"), id="list"),
         pytest.param("vehicle", ("vehicle",), id="one"),
+        pytest.param(",".join(COCO80), COCO80, id="longer than a file name"),
+        pytest.param(",".join(LONGEST), LONGEST, id="longer than a path"),
     ],
 )
 def test_labels_are_read(text, labels):
