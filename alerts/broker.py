@@ -74,7 +74,6 @@ class EmbeddedBroker:
             raise ConfigError(msg)
         self.port = port
         self._process: Any = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def start(self) -> None:
         """Start it and wait until it listens.
@@ -88,13 +87,14 @@ class EmbeddedBroker:
         except ImportError:
             msg = "the embedded broker needs the package iotcore: pip install 'towerwatch[demo]'"
             raise BrokerError(msg) from None
-        self._folder = tempfile.TemporaryDirectory(prefix="towerwatch-broker-")
-        file = Path(self._folder.name) / "rumqttd.toml"
         listen = f"{LOOPBACK}:{self.port}"
-        file.write_text(CONFIG.format(listen=listen, max_payload=4 * MAX_MESSAGE_BYTES), encoding="utf-8")
         try:
-            self._process = Rumqttd(config_path=str(file))
-            self._process.start(timeout=START_S)
+            # the child has read the file before it listens: gone by then, it outlives no kill of ours
+            with tempfile.TemporaryDirectory(prefix="towerwatch-broker-") as folder:
+                file = Path(folder) / "rumqttd.toml"
+                file.write_text(CONFIG.format(listen=listen, max_payload=4 * MAX_MESSAGE_BYTES), "utf-8")
+                self._process = Rumqttd(config_path=str(file))
+                self._process.start(timeout=START_S)
         except (OSError, RuntimeError, ValueError) as error:
             self.stop()
             msg = f"the embedded broker does not start on {listen}: {error}"
@@ -110,9 +110,6 @@ class EmbeddedBroker:
         if self._process is not None:
             self._process.stop(timeout=STOP_S)
             self._process = None
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
 
 
 def free_port() -> int:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import paho.mqtt.client as mqtt
 import pytest
 from central_kit import OUTBOX, alert, health, hex_id, incoming, status
-from components import Mosquitto, free_port, wait_until
+from components import Mosquitto, free_port, port_open, wait_until
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -319,3 +322,19 @@ def test_a_dead_embedded_broker_is_seen(tmp_path):
     broker._process._process.send_signal(signal.SIGKILL)
     wait_until(lambda: not broker.alive())
     broker.stop()
+
+
+def test_an_embedded_broker_that_is_killed_leaves_nothing_behind(tmp_path):
+    port = free_port()
+    script = (
+        "import sys\nfrom alerts.broker import EmbeddedBroker\n"
+        f"EmbeddedBroker({port}).start()\nsys.stdin.read()\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as program:
+        assert b"listening" in program.stdout.readline()
+        assert port_open(port)
+        program.kill()
+    wait_until(lambda: not port_open(port), what="the broker's end")
+    assert list(tmp_path.iterdir()) == []
