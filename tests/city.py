@@ -184,6 +184,7 @@ def import_yolox(weights: Path, models_dir: Path) -> None:
 
 def until(condition: Callable[[], object], timeout_s: float, what: str) -> object:
     """Wait at the pace of a person looking: the API is asked once a second, not 50 times."""
+
     def paced() -> object:
         value = condition()
         if not value:

@@ -43,7 +43,9 @@ class FakeCamera:
         self._spawn(self._accept)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.stopping.set()
         assert self._listener is not None
         for peer in [self._listener, *self._peers]:
@@ -72,7 +74,7 @@ class FakeCamera:
             self.treat(peer)
         peer.close()
 
-    def treat(self, peer: socket.socket) -> None:
+    def treat(self, peer: socket.socket) -> None:  # noqa: ARG002 - subclasses speak to it
         """Say nothing, for ever."""
         self.stopping.wait()
 
@@ -135,12 +137,12 @@ class PlayingCamera(FakeCamera):
                 extra.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
             elif method == "OPTIONS":
                 extra = ["Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"]
-            head = [f"RTSP/1.0 200 OK", f"CSeq: {cseq}", *extra, f"Content-Length: {len(body)}", "", ""]
+            head = ["RTSP/1.0 200 OK", f"CSeq: {cseq}", *extra, f"Content-Length: {len(body)}", "", ""]
             peer.sendall(("\r\n".join(head) + body).encode())
             if method == "PLAY":
                 self.play(peer)
 
-    def play(self, peer: socket.socket) -> None:
+    def play(self, peer: socket.socket) -> None:  # noqa: ARG002 - subclasses send to it
         """Send nothing: a stream that is set up and stays silent."""
         self.stopping.wait()
 
@@ -158,6 +160,8 @@ class GarbageCamera(PlayingCamera):
                 return
             # a NAL unit that says it is a key frame slice, then noise
             payload = b"\x65" + os.urandom(600)
-            header = struct.pack("!BBHII", 0x80, 0x80 | 96, sequence & 0xFFFF, sequence * 3600 & 0xFFFFFFFF, 7)
+            header = struct.pack(
+                "!BBHII", 0x80, 0x80 | 96, sequence & 0xFFFF, sequence * 3600 & 0xFFFFFFFF, 7
+            )
             packet = header + payload
             peer.sendall(b"$\x00" + struct.pack("!H", len(packet)) + packet)

@@ -39,7 +39,13 @@ class Latency:
 def make_1080p(folder: Path) -> Path:
     """6 s of 1080p25 H.264 with B-frames, a key frame every 2 s, with grain as from a camera."""
     return make_video(
-        folder / "full_hd.mp4", seconds=6, size=(1920, 1080), gop=50, b_frames=2, noise=6, options={"crf": "28"}
+        folder / "full_hd.mp4",
+        seconds=6,
+        size=(1920, 1080),
+        gop=50,
+        b_frames=2,
+        noise=6,
+        options={"crf": "28"},
     )
 
 
@@ -70,7 +76,9 @@ def measure_four(folder: Path, seconds: float) -> Latency:
     videos.mkdir()
     make_1080p(videos)
     port = free_port()
-    with Program(towerwatch("streams", "serve", videos, "--port", str(port)), folder / "serve.log") as program:
+    with Program(
+        towerwatch("streams", "serve", videos, "--port", str(port)), folder / "serve.log"
+    ) as program:
         url = f"rtsp://127.0.0.1:{port}/full_hd.mp4"
         wait_until(lambda: url in program.output(), what="the server")
         return measure([url] * 4, seconds)
@@ -80,6 +88,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         result = measure_four(Path(place), float(sys.argv[1]) if len(sys.argv) > 1 else 30.0)
     print(  # noqa: T201 - a measurement prints
-        f"{result.streams} streams, {len(result.samples_s)} key frames: median {result.median_s * 1000:.0f} ms, "
+        f"{result.streams} streams, {len(result.samples_s)} key frames: "
+        f"median {result.median_s * 1000:.0f} ms, "
         f"p95 {result.p95_s * 1000:.0f} ms, max {max(result.samples_s) * 1000:.0f} ms"
     )
