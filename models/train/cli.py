@@ -205,6 +205,7 @@ def export(  # noqa: PLR0917 - each is an option of the command
         trained_on=trained_on(recipe, record["counts"]),
         note=f"data digest {record['digest']}, recipe {recipe_file.name}, seed {recipe.seed}",
         parent=parent,
+        frozen=recipe.fit.freeze,
     )
     best = checkpoint or folder / "fit" / "weights" / "best.pt"
     read = [read_picture(path) for path in pictures[:parity_pictures]]
@@ -220,15 +221,19 @@ def export(  # noqa: PLR0917 - each is an option of the command
 def quantise(
     model: Annotated[Path, typer.Option(help="Folder of the model version.")],
     pictures: Annotated[Path, typer.Option(help="Folder of real pictures to calibrate on.")],
+    runtime: Annotated[
+        list[str] | None, typer.Option(help="Of onnxruntime, openvino; both by default.")
+    ] = None,
     most: Annotated[int, typer.Option(min=1)] = 96,
 ) -> None:
     """Add INT8 files for ONNX Runtime and OpenVINO; a precision may be used once its gate is passed."""
-    from models.train.quantise import add_int8  # noqa: PLC0415 - loads OpenCV
+    from models.train.quantise import FILES, add_int8  # noqa: PLC0415 - loads OpenCV
     from models.train.tiles import read_picture  # noqa: PLC0415 - as above
 
     paths = sorted(pictures.iterdir())
     chosen = paths[:: max(1, len(paths) // most)][:most]
-    manifest = add_int8(model, [read_picture(path) for path in chosen])
+    wanted = [name for name in FILES if not runtime or name in runtime]
+    manifest = add_int8(model, [read_picture(path) for path in chosen], wanted)
     for file in manifest.files:
         say(f"{file.path}: {file.precision} for {', '.join(file.runtimes)}, {file.bytes} bytes")
 

@@ -50,23 +50,29 @@ class ExportPlan:
     trained_on: tuple[str, ...]
     note: str = ""
     parent: str | None = None
+    frozen: int = 0
 
 
-def recalibrate(model: Any, pictures: Sequence[Picture], batch: int = 16) -> None:
+def recalibrate(model: Any, pictures: Sequence[Picture], frozen: int, batch: int = 16) -> None:
     """Measure the statistics of batch normalisation again, with the final weights.
 
     In a short training the running averages lag behind the weights: measured on one, the same
     pictures scored 0.02 with statistics of their own and 0.9 with the running ones. Averaged over
-    all ``pictures`` (training pictures of one square size) instead. Wu and Johnson, "Rethinking
-    'Batch' in BatchNorm", 2021, section 3.
+    all ``pictures`` (training pictures of one square size) instead; the first ``frozen`` modules were
+    trained with the statistics they came with, and keep them. Wu and Johnson, "Rethinking 'Batch' in
+    BatchNorm", 2021, section 3.
     """
     import torch  # noqa: PLC0415 - in the [train] extra alone, and seconds to import
 
-    layers = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     model.train()
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None  # a plain average over all that follows
+    for name, layer in model.named_modules():
+        if not isinstance(layer, torch.nn.BatchNorm2d):
+            continue
+        if int(name.split(".")[1]) < frozen:
+            layer.eval()
+        else:
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain average over all that follows
     with torch.no_grad():
         for start in range(0, len(pictures) - batch + 1, batch):
             rows = [
@@ -77,7 +83,9 @@ def recalibrate(model: Any, pictures: Sequence[Picture], batch: int = 16) -> Non
     model.eval()
 
 
-def export_onnx(checkpoint: Path, target: Path, side_px: int, calibration: Sequence[Picture] = ()) -> Any:
+def export_onnx(
+    checkpoint: Path, target: Path, side_px: int, calibration: Sequence[Picture] = (), frozen: int = 0
+) -> Any:
     """Write ``target`` with a dynamic batch and a square input of ``side_px``; return the PyTorch model.
 
     ``calibration``: training pictures for :func:`recalibrate`; none leaves the checkpoint's statistics.
@@ -88,7 +96,7 @@ def export_onnx(checkpoint: Path, target: Path, side_px: int, calibration: Seque
 
     model = load_checkpoint(str(checkpoint))[0].float().eval().to(memory_format=torch.contiguous_format)
     if calibration:
-        recalibrate(model, calibration)
+        recalibrate(model, calibration, frozen)
     model = model.fuse(verbose=False)
     for module in model.modules():
         if isinstance(module, Detect):
@@ -167,7 +175,9 @@ def export_model(
     file = folder / "model.onnx"
     spec = input_spec(plan.side_px)
     try:
-        parity = check_parity(export_onnx(checkpoint, file, plan.side_px, calibration), file, pictures, spec)
+        parity = check_parity(
+            export_onnx(checkpoint, file, plan.side_px, calibration, plan.frozen), file, pictures, spec
+        )
     except NoParity:
         shutil.rmtree(folder)
         raise

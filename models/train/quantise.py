@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from models.train.export import INPUT, to_blobs
 from models.train.tiles import Picture
 
 FILES: dict[RuntimeName, str] = {"onnxruntime": "model.int8.onnx", "openvino": "model.int8.openvino.onnx"}
+
+
+Quantiser = Callable[[Path, Path, Sequence[Picture], InputSpec], None]
 
 
 class _Blobs:
@@ -107,16 +110,22 @@ def quantise_openvino(source: Path, target: Path, pictures: Sequence[Picture], s
     onnx.save(done, str(target))
 
 
-def add_int8(folder: Path, pictures: Sequence[Picture]) -> Manifest:
-    """Quantise a model version for both runtimes and enter the files in its manifest.
+def add_int8(folder: Path, pictures: Sequence[Picture], runtimes: Sequence[RuntimeName]) -> Manifest:
+    """Quantise a model version for ``runtimes`` and enter the files in its manifest; older INT8 goes.
 
     INT8 does not count as passed by that: a gate decides it.
     """
     manifest = read_manifest(folder / "manifest.json")
     source = folder / next(file.path for file in manifest.files if file.precision == "f32")
-    makers = {"onnxruntime": quantise_onnxruntime, "openvino": quantise_openvino}
+    makers: dict[RuntimeName, Quantiser] = {
+        "onnxruntime": quantise_onnxruntime,
+        "openvino": quantise_openvino,
+    }
     files = [file for file in manifest.files if file.precision != "int8"]
-    for runtime, name in FILES.items():
+    for name in FILES.values():
+        (folder / name).unlink(missing_ok=True)
+    for runtime in runtimes:
+        name = FILES[runtime]
         target = folder / name
         makers[runtime](source, target, pictures, manifest.input)
         size = target.stat().st_size
@@ -124,6 +133,6 @@ def add_int8(folder: Path, pictures: Sequence[Picture]) -> Manifest:
             path=name, precision="int8", sha256=sha256_of(target), bytes=size, runtimes=(runtime,)
         )
         files.append(entry)
-    changed = manifest.model_copy(update={"files": tuple(files)})
+    changed = manifest.model_copy(update={"files": tuple(files), "passed": ("f32",)})
     write_manifest(changed, folder)
     return changed
