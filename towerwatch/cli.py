@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, str, str]] = {
     "edge": ("edge.cli", "Watch cameras: check, doctor, run, replay.", "edge"),
     "central": ("alerts.cli", "Turn alerts into incidents: up, consume, work, serve.", "central"),
     "models": ("models.cli", "Import, list, verify and try detectors.", "edge"),
-    "streams": ("streams.cli", "Probe a camera, serve test cameras, render scenes.", "edge"),
+    "streams": ("streams.cli", "Probe a camera, serve test cameras, render scenes, transcode clips.", "edge"),
 }
 OUR_PACKAGES = frozenset({"towerwatch", "streams", "models", "edge", "alerts", "configs"})
 
