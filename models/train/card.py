@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,16 @@ class Figure:
     command: str
 
 
-def read_figure(path: Path) -> Figure:
-    """Read a figure file: JSON with ``title``, ``command`` and ``document`` (a report)."""
+def read_figure(path: Path, names: Mapping[str, str]) -> Figure:
+    """Read a figure file: JSON with ``title``, ``command`` and ``document`` (a report).
+
+    ``names`` replaces folders of this machine in the command by names that a reader can fill in.
+    """
     content = json.loads(path.read_text(encoding="utf-8"))
-    return Figure(content["title"], content["document"], content["command"])
+    command = re.sub(r" --json \S+| --title '[^']*'", "", content["command"])
+    for folder, name in names.items():
+        command = command.replace(folder, name)
+    return Figure(content["title"], content["document"], f"{command} --json OUT.json")
 
 
 def trained_on(recipe: Recipe, counts: Mapping[str, Mapping[str, int]]) -> tuple[str, ...]:
@@ -102,7 +109,7 @@ def _table(document: Mapping[str, Any]) -> str:
         at = f"{item['threshold']}, IoU {item['iou']}" + (
             f", tiles {item['tile_px']}" if item.get("tile_px") else ""
         )
-        lines.append(f"| {item['model']} {item['precision']} | {at} | " + " | ".join(cells) + " |")
+        lines.append(f"| {item['model']} {item['numeric']} | {at} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -264,6 +264,9 @@ def card(
     recipe_file: RecipeFile,
     model: Annotated[Path, typer.Option(help="Folder of the model version.")],
     figure: Annotated[list[Path] | None, typer.Option(help="Reports of evaluate and places.")] = None,
+    path_name: Annotated[
+        list[str] | None, typer.Option(help="/some/folder=DATA: name a path in commands.")
+    ] = None,
 ) -> None:
     """Write the model card from the manifest, the recipe's words and measured reports."""
     from models.manifest import read_manifest  # noqa: PLC0415 - loads pydantic models
@@ -276,7 +279,8 @@ def card(
     command = "towerwatch models train configs/recipes/{} --data DATA --weights WEIGHTS"
     training = [command.format(path.name) for path in [*stages, recipe_file]]
     manifest = read_manifest(model / "manifest.json")
-    text = card_text(manifest, recipe, [read_figure(path) for path in figure or []], training)
+    names = dict(item.rpartition("=")[::2] for item in path_name or [])
+    text = card_text(manifest, recipe, [read_figure(path, names) for path in figure or []], training)
     (model / CARD_FILE).write_text(text, encoding="utf-8")
 
 

@@ -136,7 +136,7 @@ def judge_detector(
     judged = run(Relabelled(detector, plan.label_map, wanted), samples, threshold, plan.iou)
     document = {
         "model": inner.name,
-        "precision": inner.precision,
+        "numeric": inner.precision,
         "threshold": threshold,
         "iou": plan.iou,
         "tile_px": plan.tile_px,
