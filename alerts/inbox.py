@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from alerts import commands
@@ -43,6 +43,8 @@ from towerwatch.timebase import iso_z, utc_now
 KEPT_PAYLOAD_BYTES = 4 * MAX_MESSAGE_BYTES
 MAX_REASON = 1024
 _HEX32 = re.compile(r"[0-9a-f]{32}")
+# what a value that fits the contract and no column raises: the database's own refusal, or its driver's
+REFUSED = (StatementError, OverflowError, ValueError)
 
 log = get_logger(__name__)
 
@@ -142,8 +144,8 @@ class Inbox:
         read_batch = [read(raw) for raw in batch]
         try:
             return self._commit(read_batch)
-        except DBAPIError as error:
-            if is_away(error):
+        except REFUSED as error:
+            if isinstance(error, DBAPIError) and is_away(error):
                 raise DatabaseAway(str(error.orig)) from error
         acks: list[Acknowledged] = []
         for item in read_batch:
@@ -153,12 +155,12 @@ class Inbox:
     def _commit_alone(self, item: Good | Bad) -> list[Acknowledged]:
         try:
             return self._commit([item])
-        except DBAPIError as error:
-            if is_away(error):
+        except REFUSED as error:
+            if isinstance(error, DBAPIError) and is_away(error):
                 raise DatabaseAway(str(error.orig)) from error
-            log.exception("message refused by the database", topic=item.raw.topic)
             outbox = outbox_of(item.raw.payload)
-            bad = Bad(item.raw, f"refused by the database: {error.orig}", item.address, outbox)
+            why = error.orig if isinstance(error, StatementError) else error
+            bad = Bad(item.raw, f"refused by the database: {why}", item.address, outbox)
         try:
             return self._commit([bad])
         except DBAPIError as error:

@@ -150,6 +150,23 @@ def test_what_the_database_refuses_does_not_take_the_batch_along(database, monke
     assert "refused by the database" in list_dead_letters(database)[0]["reason"]
 
 
+TOO_MUCH = {
+    "a sequence beyond 64 bits": (alert(), "alert", {"outbox_seq": 2**70}),
+    "a phase beyond 64 bits": (alert(phase="updated", seq=1), "alert", {"phase_seq": 2**70}),
+    "a disk beyond 64 bits": (health(), "health", {"disk_free_bytes": 2**70}),
+    "a time before all times": (status(online=True), "status", {"at": "0001-01-01T00:00:00+14:00"}),
+}
+
+
+@pytest.mark.parametrize(("message", "channel", "changes"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_a_value_that_no_column_holds_is_buried_and_the_consumer_lives(database, message, channel, changes):
+    poison = json.dumps({**json.loads(encode(message)), **changes}).encode()
+    acks = Inbox(database).commit([incoming(poison, channel), incoming(alert(outbox_seq=3), "alert")])
+    assert 3 in {seq for ack in acks for seq in ack.sequences}
+    assert "refused by the database" in list_dead_letters(database)[0]["reason"]
+    assert [row.outbox_seq for row in rows(database, InboxRow)] == [3]
+
+
 def test_a_database_that_is_away_commits_and_acknowledges_nothing(sqlite, monkeypatch):
     def away(*_args):
         raise OperationalError("insert", {}, OSError("gone"))
