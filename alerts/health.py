@@ -30,14 +30,18 @@ log = get_logger(__name__)
 
 
 def apply_status(session: Session, edge: Edge, message: StatusMessage, now: datetime) -> None:
-    """Keep whether a box is connected; the broker keeps the order of one topic, so the last one counts."""
+    """Keep whether a box is connected; the broker keeps the order of one topic, so the last one counts.
+
+    The broker repeats its retained copy whenever central subscribes: that is no word of the box.
+    """
+    repeated = edge.status_at == message.at and edge.online == message.online
     if edge.online != message.online or edge.status_received_at is None:
         edge.status_received_at = now
         journal.changed(session, "edge", edge.id, "online" if message.online else "offline")
     edge.online, edge.status_at = message.online, message.at
     edge.status_reason = message.reason
     edge.boot_id, edge.version = message.boot_id, message.version
-    if message.online:
+    if message.online and not repeated:
         close_silence(session, edge, now)
 
 

@@ -188,6 +188,20 @@ def test_a_silent_box_is_an_incident_that_closes_by_itself(database, services):
         assert session.scalars(select(Alert.reason)).all() == ["heard_again"]
 
 
+def test_a_retained_status_repeated_by_the_broker_is_no_sign_of_life(database, services):
+    """Box and broker lost power together: no last will, and the broker goes on saying online."""
+    say(database, (status(online=True), "status"), (health(), "health"))
+    long_ago = utc_now() - (at(600) - at(0))
+    with database.write() as session:
+        session.execute(update(Edge).values(health_received_at=long_ago, status_received_at=long_ago))
+    assert open_silences(database, utc_now(), long_ago, WATCH) == 1
+    say(database, (status(online=True), "status"))  # central subscribes again
+    assert the_edge(services).silent
+    assert open_silences(database, utc_now(), long_ago, WATCH) == 0
+    say(database, (status(online=True, at=at(900)), "status"))  # the box itself connects again
+    assert not the_edge(services).silent
+
+
 def test_health_is_proof_of_life_for_a_box_said_to_be_offline(database, services):
     say(database, (status(online=False), "status"), (health(), "health"))
     assert the_edge(services).online
