@@ -74,6 +74,7 @@ class Store:
         self.outbox_id = ""
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._wanted = False  # between open and close: a connection that could not be made is tried again
 
     def __enter__(self) -> Self:
         """Open."""
@@ -101,22 +102,20 @@ class Store:
             try:
                 self._connect()
             except StoreCorrupt as error:
-                self.close()
                 self._set_aside(str(error))
                 self._connect()
+            self._wanted = True
 
     def close(self) -> None:
         """Close the connection; safe to call twice."""
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.close()
+            self._wanted = False
+            self._disconnect()
 
     def reopen(self) -> None:
-        """Close and open again, setting a damaged file aside."""
+        """Close and open again, setting a damaged file aside; without room now, the next use tries again."""
         with self._lock:
-            self.close()
+            self._disconnect()
             self._set_aside("found damaged while running")
             self._connect()
 
@@ -124,9 +123,7 @@ class Store:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Run a block as one transaction, on the disk when it ends; roll back if it raises."""
         with self._lock, _errors():
-            connection = self._connection
-            if connection is None:
-                raise StoreFull("the database is closed")
+            connection = self._usable()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -140,9 +137,7 @@ class Store:
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Run a block of plain reads under the lock."""
         with self._lock, _errors():
-            if self._connection is None:
-                raise StoreFull("the database is closed")
-            yield self._connection
+            yield self._usable()
 
     def states(self) -> Mapping[str, bytes]:
         """Return the stored state of every camera, JSON by camera id."""
@@ -150,7 +145,28 @@ class Store:
             rows = connection.execute("SELECT camera, state FROM camera_state").fetchall()
         return {row[0]: bytes(row[1]) for row in rows}
 
+    def _usable(self) -> sqlite3.Connection:
+        if self._connection is None and self._wanted:
+            self._connect()
+        if self._connection is None:
+            raise StoreFull("the database is closed")
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
     def _connect(self) -> None:
+        """Connect, check and complete the file; a connection that is not fit for use is not kept."""
+        try:
+            self._prepare()
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _prepare(self) -> None:
         # autocommit mode: transactions are the explicit ones alone
         with _errors():
             connection = sqlite3.connect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -155,6 +156,26 @@ def test_damage_found_in_the_middle_of_work_is_set_aside(box: Box) -> None:
     assert results[-1] or box.journal.flush()
     assert box.store.outbox_id != former
     assert [one.phase_seq for one in box.sent()] == [0, 1, 2]
+
+
+def test_damage_on_a_full_disk_is_mended_as_soon_as_there_is_room(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_connection: sqlite3.Connection) -> str:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    alert = new_id()
+    box.commit(Change(event(alert, OPENED, 0, 9)))
+    with box.store.reading() as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_schema SET rootpage=99999 WHERE name='outbox'")
+        connection.execute("PRAGMA writable_schema=RESET")
+    with monkeypatch.context() as patch:
+        patch.setattr("edge.store._verdict", full)
+        assert not box.commit(Change(event(alert, UPDATED, 1, 20)))
+        assert not box.journal.flush(), "still full, still no exception"
+    assert box.journal.flush()
+    assert [one.phase_seq for one in box.sent()] == [0, 1]
 
 
 def test_what_does_not_fit_the_contract_goes_without_ornaments_or_is_counted(box: Box) -> None:
