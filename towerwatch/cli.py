@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 from typing import Any
 
@@ -71,6 +72,19 @@ class LazyRooms(TyperGroup):
         except TowerwatchError as error:
             console.print(f"error: {redact(str(error))}")
             raise typer.Exit(EXIT_ERROR) from None
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # nobody reads our output any more: Typer ends quietly
+            console.print(f"error: {redact(_in_words(error))}")
+            raise typer.Exit(EXIT_ERROR) from None
+
+
+def _in_words(error: OSError) -> str:
+    """Say which file it is about first, as editors and people expect it."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return f"{' -> '.join(files)}: {error.strerror}"
 
 
 app = typer.Typer(cls=LazyRooms, add_completion=False, pretty_exceptions_enable=False)

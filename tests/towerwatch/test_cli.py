@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -87,6 +88,24 @@ def test_an_unknown_room_is_a_usage_error() -> None:
             "error: rtsp://u:***@h refused",
             id="known-error-redacted",
         ),
+        pytest.param(
+            FileNotFoundError(errno.ENOENT, "No such file or directory", "/far/away"),
+            1,
+            "error: /far/away: No such file or directory",
+            id="a file that is not there",
+        ),
+        pytest.param(
+            IsADirectoryError(errno.EISDIR, "Is a directory", "a.part", None, "a"),
+            1,
+            "error: a.part -> a: Is a directory",
+            id="two files",
+        ),
+        pytest.param(
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "error: [Errno 28] No space left on device",
+            id="a full disk",
+        ),
     ],
 )
 def test_our_errors_are_one_line_and_an_exit_code(room, error, code: int, shown: str) -> None:
@@ -95,6 +114,13 @@ def test_our_errors_are_one_line_and_an_exit_code(room, error, code: int, shown:
     assert result.exit_code == code
     assert shown in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_reader_that_went_away_is_no_error_to_report(room) -> None:
+    room(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    result = CliRunner().invoke(cli.app, ["edge"])
+    assert result.exit_code == 1
+    assert "Broken pipe" not in result.output
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
