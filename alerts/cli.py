@@ -104,14 +104,18 @@ def enrol(
     """Write the one file that a box needs: ids, addresses, certificate, key, authority, token."""
     from alerts import enrol as enrolment  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central")
+    settings = _settings(config, data_dir)
     if plain:
         settings = settings.model_copy(update={"enrol": settings.enrol.model_copy(update={"tls": False})})
-    with _database(settings) as database:
-        bundle = enrolment.enrol(database, settings, edge, site, again=again)
     path = out or Path(f"{edge}.enrol.json")
-    enrolment.write_bundle(path, bundle)
-    _say(f"wrote {path}: carry it to the box and delete it here; it holds a key and a token")
+    with _database(settings) as database:
+        bundle = enrolment.enrol(database, settings, edge, site, again=again, path=path)
+    broker = bundle["broker"]
+    if "key_pem" in broker:
+        _say(f"wrote {path}: carry it to the box and delete it here; it holds a key and a token")
+        return
+    _say(f"wrote {path}: carry it to the box and delete it here; it holds a token")
+    _say(f"no certificate in it: {broker['host']}:{broker['port']} is used without TLS")
 
 
 @app.command()
@@ -119,7 +123,7 @@ def revoke(edge: str, config: ConfigOption = None, data_dir: DataOption = None) 
     """Refuse a box from now on: its token, and what it sends. Take its certificate from the broker too."""
     from alerts.enrol import revoke as revoke_edge  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         revoke_edge(database, edge)
     _say(f"box {edge} is revoked")
 
@@ -140,7 +144,7 @@ def certificate(
     if "/" in name or name.startswith("."):
         msg = f"name {name!r}: it becomes a file name"
         raise typer.BadParameter(msg)
-    authority = Authority(_settings(config, data_dir, "central").data_dir / "authority")
+    authority = Authority(_settings(config, data_dir).data_dir / "authority")
     authority.open()
     issued, key = authority.issue(name, hosts=tuple(host or ()))
     out.mkdir(parents=True, exist_ok=True)
@@ -160,7 +164,7 @@ def export_verdicts(
     from alerts import export  # noqa: PLC0415
     from alerts.evidence import BlobStore  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central")
+    settings = _settings(config, data_dir)
     with _database(settings) as database:
         count = export.export_verdicts(database, BlobStore(settings.data_dir / "evidence"), out)
     _say(f"wrote {count} judged alerts to {out}")
@@ -200,7 +204,7 @@ def user_add(
     """Add a person; the password is asked for, or read from standard input."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         PeopleService(database).create_user(name, _ask_password(), role)
     _say(f"added {name} ({role})")
 
@@ -210,7 +214,7 @@ def user_passwd(name: str, config: ConfigOption = None, data_dir: DataOption = N
     """Change a password, and end that person's sessions."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         PeopleService(database).set_password(name, _ask_password())
     _say(f"changed the password of {name}")
 
@@ -225,7 +229,7 @@ def token_create(
     """Print a bearer token for scripts, the only time it can be seen."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         _say(PeopleService(database).create_token(name, role))
 
 
@@ -234,7 +238,7 @@ def token_revoke(name: str, config: ConfigOption = None, data_dir: DataOption = 
     """End a token."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         PeopleService(database).revoke_token(name)
     _say(f"revoked {name}")
 
@@ -248,7 +252,7 @@ def artifact_add(
     """Put a file where boxes can fetch it; print its SHA-256."""
     from alerts.evidence import BlobStore, add_artifact  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central")
+    settings = _settings(config, data_dir)
     with _database(settings) as database:
         store = BlobStore(settings.data_dir / "artifacts")
         store.open()
@@ -261,7 +265,7 @@ def letters_list(config: ConfigOption = None, data_dir: DataOption = None) -> No
     from alerts.inbox import list_dead_letters  # noqa: PLC0415
     from alerts.work import list_parked  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         for item in [*list_dead_letters(database), *list_parked(database)]:
             _say(json.dumps(item, ensure_ascii=False))
 
@@ -273,16 +277,17 @@ def letters_retry(config: ConfigOption = None, data_dir: DataOption = None) -> N
     from alerts.webhooks import retry_failed  # noqa: PLC0415
     from alerts.work import retry_parked  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir, "central")) as database:
+    with _database(_settings(config, data_dir)) as database:
         went_in, stay = retry_dead_letters(database)
         parked, failed = retry_parked(database), retry_failed(database)
     _say(f"{went_in} dead letters went in, {stay} stay; {parked} parked rows and {failed} webhooks again")
 
 
-def _settings(config: Path | None, data_dir: Path | None, program_name: str) -> CentralConfig:
+def _settings(config: Path | None, data_dir: Path | None, service: str | None = None) -> CentralConfig:
+    """Read the configuration; a service logs what it does, a single command only what is wrong."""
     from alerts.config import load_config  # noqa: PLC0415
 
-    configure_logging(program_name)
+    configure_logging(service or "central", level="INFO" if service else "WARNING")
     return load_config(config, data_dir)
 
 

@@ -179,11 +179,15 @@ class EvidenceSettings(StrictModel):
 
 
 class EnrolSettings(StrictModel):
-    """What a box is told about central; the defaults are those of ``broker`` and ``serve``."""
+    """What a box is told about central; the defaults are those of ``broker`` and ``serve``.
+
+    Where ``tls`` is not said, a box that is sent to the very listener that central uses without TLS uses
+    it without TLS too; every other box gets a certificate.
+    """
 
     broker_host: str | None = None
     broker_port: Port | None = None
-    tls: bool = True
+    tls: bool | None = None
     central_url: HttpUrl | None = None
 
 
@@ -230,6 +234,13 @@ class CentralConfig(StrictModel):
             return self.database.url
         url = make_url(self.database.url).set(password=self.database.password.reveal())
         return url.render_as_string(hide_password=False)
+
+    def boxes_use_tls(self) -> bool:
+        """Say whether boxes reach the broker with TLS, and so need a certificate."""
+        if self.enrol.tls is not None:
+            return self.enrol.tls
+        elsewhere = self.enrol.broker_host is not None or self.enrol.broker_port is not None
+        return elsewhere or self.broker.tls is not None
 
     def public_url(self) -> str:
         """Return the address under which boxes and people reach central."""

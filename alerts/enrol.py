@@ -92,13 +92,22 @@ class Authority:
 
 
 def enrol(
-    database: Database, config: CentralConfig, edge: str, site: str, *, again: bool = False
+    database: Database,
+    config: CentralConfig,
+    edge: str,
+    site: str,
+    *,
+    again: bool = False,
+    path: Path | None = None,
 ) -> dict[str, Any]:
     """Enter a box and return what its enrolment file holds; a repeat replaces token and certificate.
+
+    The file is written to ``path`` before the box is entered: where it cannot be, nothing has changed.
 
     Raises:
         Invalid: an id with characters that topics and certificates cannot carry.
         Conflict: the box is enrolled already, and ``again`` was not asked for, or it is of another site.
+        OSError: the file, or that of the authority, cannot be written.
 
     """
     for what, value in (("edge", edge), ("site", site)):
@@ -120,7 +129,10 @@ def enrol(
             row = Edge(id=edge, site=site, first_seen_at=now)
             session.add(row)
         row.enrolled_at, row.revoked_at, row.token_hash = now, None, digest(token)
-    return _bundle(config, edge, site, token)
+        bundle = _bundle(config, edge, site, token)
+        if path is not None:
+            write_bundle(path, bundle)
+    return bundle
 
 
 def revoke(database: Database, edge: str) -> None:
@@ -166,7 +178,7 @@ def _bundle(config: CentralConfig, edge: str, site: str, token: str) -> dict[str
     central: dict[str, Any] = {"url": config.public_url(), "token": token}
     authority = Authority(config.data_dir / "authority")
     authority.open()
-    if config.enrol.tls:
+    if config.boxes_use_tls():
         certificate, key = authority.issue(edge)
         broker |= {
             "username": edge,

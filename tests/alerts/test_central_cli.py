@@ -23,7 +23,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture
 def central(tmp_path, monkeypatch):
     """Call the command line with a data folder of its own; fails on an exit code other than 0."""
-    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program: None)
+    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
 
     def call(*arguments, data_dir=True, **options):
         extra = ["--data-dir", str(tmp_path / "data")] if data_dir else []
@@ -55,12 +55,19 @@ def test_people_and_tokens_are_made_and_ended(central, database):
 
 def test_a_box_is_enrolled_into_one_file_and_revoked(central, database, tmp_path):
     file = tmp_path / "box.json"
-    assert str(file) in central("enrol", "box-1", "--site", "riverside", "--out", file)
+    said = central("enrol", "box-1", "--site", "riverside", "--out", file)
+    assert str(file) in said
+    assert "no certificate in it: 127.0.0.1:1883 is used without TLS" in said
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     token = json.loads(file.read_text())["central"]["token"]
     assert edge_of_token(database, token) == "box-1"
     central("enrol", "box-1", "--site", "riverside", "--out", file, "--again", "--plain")
     assert "key_pem" not in json.loads(file.read_text())["broker"]
+    settings = tmp_path / "central.yaml"
+    settings.write_text("enrol: {broker_port: 8883}")
+    said = central("enrol", "box-1", "--site", "riverside", "--out", file, "--again", "--config", settings)
+    assert "a key and a token" in said
+    assert "key_pem" in json.loads(file.read_text())["broker"]
     central("revoke", "box-1")
     assert edge_of_token(database, json.loads(file.read_text())["central"]["token"]) is None
 
@@ -142,3 +149,12 @@ def test_a_part_that_cannot_run_is_an_error(central, monkeypatch, command):
     arguments = [command, "--embedded-broker"] if command == "up" else [command]
     with pytest.raises(TowerwatchError, match="died or did not stop"):
         central(*arguments, data_dir=True)
+
+
+def test_a_single_command_logs_only_what_is_wrong(tmp_path, monkeypatch):
+    levels = []
+    monkeypatch.setattr(
+        "alerts.cli.configure_logging", lambda program, level: levels.append((program, level))
+    )
+    CliRunner().invoke(app, ["export-verdicts", "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path)])
+    assert levels == [("central", "WARNING")]

@@ -9,14 +9,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from alerts.config import BrokerSettings, EnrolSettings, TlsFiles
 from alerts.consume import Consumer
-from alerts.enrol import Authority, edge_of_token, enrol, revoke, write_bundle, write_private
+from alerts.enrol import Authority, edge_of_token, enrol, revoke, write_private
 from alerts.services.errors import Conflict, Invalid, NotFound
 
 
+def with_tls(config):
+    return config.model_copy(update={"enrol": EnrolSettings(tls=True)})
+
+
 def test_a_box_gets_all_it_needs_in_one_private_file(config, database, tmp_path):
-    bundle = enrol(database, config, "box-1", "riverside")
     file = tmp_path / "box-1.enrol.json"
-    write_bundle(file, bundle)
+    enrol(database, with_tls(config), "box-1", "riverside", path=file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     read = json.loads(file.read_text())
     assert (read["schema_version"], read["site"], read["edge"]) == (1, "riverside", "box-1")
@@ -27,6 +30,32 @@ def test_a_box_gets_all_it_needs_in_one_private_file(config, database, tmp_path)
     certificate.verify_directly_issued_by(authority)
     assert read["central"]["url"] == "http://127.0.0.1:8080"
     assert edge_of_token(database, read["central"]["token"]) == "box-1"
+
+
+@pytest.mark.parametrize(
+    ("central_uses_tls", "told", "certificate"),
+    [
+        pytest.param(False, {}, False, id="the plain listener of central"),
+        pytest.param(True, {}, True, id="the TLS listener of central"),
+        pytest.param(False, {"broker_port": 8883}, True, id="another port"),
+        pytest.param(False, {"broker_host": "mqtt.example.org"}, True, id="another name"),
+        pytest.param(False, {"tls": True}, True, id="asked for"),
+        pytest.param(True, {"tls": False}, False, id="declined"),
+    ],
+)
+def test_a_box_gets_a_certificate_where_its_broker_asks_for_one(
+    config, sqlite, central_uses_tls, told, certificate
+):
+    broker = BrokerSettings(tls=TlsFiles(ca="ca.pem") if central_uses_tls else None)
+    settings = config.model_copy(update={"broker": broker, "enrol": EnrolSettings(**told)})
+    assert ("key_pem" in enrol(sqlite, settings, "box-1", "riverside")["broker"]) is certificate
+
+
+def test_a_box_is_not_entered_where_its_file_cannot_be_written(config, database, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        enrol(database, config, "box-1", "riverside", path=tmp_path / "nowhere" / "box-1.json")
+    token = enrol(database, config, "box-1", "riverside", path=tmp_path / "box-1.json")["central"]["token"]
+    assert edge_of_token(database, token) == "box-1"
 
 
 def test_without_tls_there_is_no_certificate(config, sqlite):
