@@ -19,7 +19,9 @@ import hmac
 import json
 import random
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -39,6 +41,7 @@ from towerwatch.timebase import iso_z, utc_now
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 600.0
 IDLE_S = 0.3
+MAX_ANSWER_BYTES = 64 * 1024
 
 log = get_logger(__name__)
 
@@ -201,10 +204,11 @@ class WebhookSender:
             "Towerwatch-Signature": sign(self._settings.secret, body, utc_now()),
         }
         try:
-            answer = client.post(self._settings.url, content=body, headers=headers)
+            with client.stream("POST", self._settings.url, content=body, headers=headers) as answer:
+                _read_off(answer, self._settings.timeout_s)
+                return None if answer.is_success else f"answered {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return redact(f"{type(error).__name__}: {error}")
-        return None if answer.is_success else f"answered {answer.status_code}"
 
     def _run(self) -> None:
         with httpx.Client(timeout=self._settings.timeout_s, follow_redirects=False) as client:
@@ -216,6 +220,19 @@ class WebhookSender:
                     busy = False
                 if not busy:
                     self._stop.wait(IDLE_S)
+
+
+def _read_off(answer: httpx.Response, limit_s: float) -> None:
+    """Read an answer's body, which says nothing to us, so that the connection can be used again.
+
+    One that is long, slow or without an end is left: the status has said what matters.
+    """
+    taken, until_s = 0, time.monotonic() + limit_s
+    with suppress(httpx.HTTPError):
+        for chunk in answer.iter_raw():
+            taken += len(chunk)
+            if taken > MAX_ANSWER_BYTES or time.monotonic() > until_s:
+                return
 
 
 def retry_after_s(tries: int) -> float:

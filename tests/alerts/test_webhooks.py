@@ -1,6 +1,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,6 +26,7 @@ class Receiver(ThreadingHTTPServer):
 
     def __init__(self):
         self.calls, self.answers = [], []
+        self.endless, self.tick = 0, threading.Event()  # bytes of each piece of an answer without an end
         super().__init__(("127.0.0.1", 0), Handler)
 
     @property
@@ -37,8 +39,13 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls.append((dict(self.headers), body))
         self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
-        self.send_header("Content-Length", "0")
+        if not self.server.endless:
+            self.send_header("Content-Length", "0")
         self.end_headers()
+        with suppress(OSError):
+            while self.server.endless:
+                self.wfile.write(b"x" * self.server.endless)
+                self.server.tick.wait(0.02)
 
     def log_message(self, *_args):
         pass
@@ -50,6 +57,7 @@ def receiver() -> Iterator[Receiver]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield server
+    server.endless = 0
     server.shutdown()
     thread.join(5)
     server.server_close()
@@ -102,6 +110,19 @@ def test_an_answer_that_is_no_success_is_tried_again_under_the_same_key(database
     send(database, receiver)
     assert delivery(database).state == "sent"
     assert {headers["Towerwatch-Delivery"] for headers, _ in receiver.calls} == {"incident.created:1"}
+
+
+@pytest.mark.parametrize("piece", [1, 1 << 20], ids=["drop by drop", "a flood"])
+def test_an_answer_without_an_end_holds_nothing_up(sqlite, receiver, piece):
+    owe(sqlite)
+    receiver.endless = piece
+    sender = WebhookSender(sqlite, settings(receiver.url, timeout_s=1))
+    sender.start()
+    try:
+        wait_until(lambda: delivery(sqlite).state == "sent", 10)
+    finally:
+        assert sender.stop(5)
+        receiver.endless = 0
 
 
 def test_a_receiver_that_is_away_is_an_error_not_a_crash(sqlite):
