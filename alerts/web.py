@@ -46,7 +46,8 @@ class WebServer:
                 proxy_headers=settings.behind_tls_proxy,
             )
         )
-        self._next_beat = 0.0
+        self._ending = threading.Event()
+        self._beats: threading.Thread | None = None
 
     @property
     def url(self) -> str:
@@ -78,21 +79,31 @@ class WebServer:
                 msg = "the web server ended at its start; the log says why"
                 raise ServeError(msg)
             time.sleep(0.02)
+        # not in the thread that waits for signals: a database that hangs must not hold up the stop
+        self._beats = threading.Thread(
+            target=self._beat, args=(self.url,), name=f"{self.name}-beat", daemon=True
+        )
+        self._beats.start()
+
+    def _beat(self, url: str) -> None:
+        while True:
+            beat(self._database, self.name, {"listening": url})
+            if self._ending.wait(BEAT_S):
+                return
 
     def stop(self, timeout_s: float) -> bool:
         """Stop after the answers under way; False if that takes longer."""
         self._server.should_exit = True
-        ended = True
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            ended = not self._thread.is_alive()
+        self._ending.set()
+        ended, deadline_s = True, time.monotonic() + timeout_s
+        for thread in (self._thread, self._beats):
+            if thread is not None:
+                thread.join(max(0.0, deadline_s - time.monotonic()))
+                ended = ended and not thread.is_alive()
         if self._socket is not None:
             self._socket.close()
         return ended
 
     def alive(self) -> bool:
-        """Say whether it serves; give a sign of life when one is due."""
-        if time.monotonic() >= self._next_beat:
-            self._next_beat = time.monotonic() + BEAT_S
-            beat(self._database, self.name, {"listening": self.url})
+        """Say whether it serves."""
         return self._thread is not None and self._thread.is_alive()

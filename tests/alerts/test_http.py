@@ -2,12 +2,14 @@ import json
 import os
 import re
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
 import httpx
 import pytest
 from central_kit import alert, apply_all, camera_health, digest, health, hex_id, incoming, picture, place
+from components import wait_until
 from media import decode_all, make_video
 
 from alerts import evidence, playable
@@ -411,8 +413,29 @@ def test_live_events_are_streamed_to_a_real_client(config, sqlite):
             apply_all(sqlite, [alert("a")])
             data = next(line for line in lines if line.startswith("data: "))
             assert json.loads(data[6:])["topic"] == "incident"
-        assert "serve" in context.services.fleet.parts()
+        wait_until(lambda: "serve" in context.services.fleet.parts(), 10)
     finally:
+        assert server.stop(8)
+
+
+def test_a_database_that_hangs_does_not_hold_up_the_watch_over_the_parts(config, sqlite, monkeypatch):
+    server = WebServer(make_api(make_context(config, sqlite)), ServeSettings(port=0), sqlite)
+    hanging, entered = threading.Event(), threading.Event()
+
+    def beat(*_args):
+        entered.set()
+        hanging.wait(30)
+
+    monkeypatch.setattr("alerts.web.beat", beat)
+    server.start()
+    try:
+        assert entered.wait(5)
+        began_s = time.monotonic()
+        assert server.alive()
+        assert not server.stop(3), "the hanging one is told"
+        assert time.monotonic() - began_s < 5
+    finally:
+        hanging.set()
         assert server.stop(8)
 
 
