@@ -17,6 +17,13 @@ from towerwatch.errors import ConfigError
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5
+# a server whose machine or cable is gone says nothing: without these a query waits for two hours
+SILENT_SERVER = {
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # ms
+}
 Insert = sqlite.Insert | postgresql.Insert
 
 
@@ -91,7 +98,11 @@ def _engine(url: str) -> Engine:
             pool_pre_ping=True,
             pool_size=8,
             max_overflow=32,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": "-c timezone=utc"},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_S,
+                "options": "-c timezone=utc",
+                **SILENT_SERVER,
+            },
         )
     msg = f"database: {backend} is not supported; use sqlite:///FILE or postgresql://HOST/NAME"
     raise ConfigError(msg)

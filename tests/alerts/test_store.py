@@ -1,3 +1,4 @@
+import socket
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -118,3 +119,18 @@ def test_names_of_locks_and_files():
     assert lock_key("a") == lock_key("a") != lock_key("b")
     assert sqlite_path("postgresql://a/b") is None
     assert sqlite_path("sqlite:////x/y.db").name == "y.db"
+
+
+def test_a_postgresql_server_that_falls_silent_is_given_up_in_half_a_minute(postgres_url):
+    database = Database(postgres_url)
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        with socket.fromfd(driver.fileno(), socket.AF_INET, socket.SOCK_STREAM) as twin:
+
+            def option(name):
+                return twin.getsockopt(socket.IPPROTO_TCP, name)
+
+            idle_s, every_s = option(socket.TCP_KEEPIDLE), option(socket.TCP_KEEPINTVL)
+            assert idle_s + every_s * option(socket.TCP_KEEPCNT) <= 30
+            assert 0 < option(socket.TCP_USER_TIMEOUT) <= 30_000
+    database.close()
