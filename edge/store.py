@@ -17,7 +17,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -144,6 +144,11 @@ class Store:
         with self.reading() as connection:
             rows = connection.execute("SELECT camera, state FROM camera_state").fetchall()
         return {row[0]: bytes(row[1]) for row in rows}
+
+    def forget_states(self, keys: Collection[str]) -> None:
+        """Delete stored states that nothing will continue from."""
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM camera_state WHERE camera=?", [(key,) for key in keys])
 
     def _usable(self) -> sqlite3.Connection:
         if self._connection is None and self._wanted:

@@ -226,6 +226,11 @@ class Supervisor:
         for camera_id in self.outbox.cameras_with_open_alerts() - known:
             for blindness in (True, False):
                 self._journal.close_unwatched(camera_id, frozenset(), blindness=blindness)
+        # a camera that comes back later must not go on with an alert that was closed here
+        gone = [key for key in states if key.removeprefix(BLIND_KEY) not in known]
+        if gone:
+            with contextlib.suppress(RetryableError):  # a full disk: at the next start
+                self.store.forget_states(gone)
 
     def _start_workers(self) -> None:
         cameras = [camera.id for camera in self.config.cameras]

@@ -27,8 +27,9 @@ from edge_kit import CentralDouble, add, central_double
 from edge_rig import Rig, camera, scene
 from mqtt_peer import Peer
 
-from alerts.messages import AlertMessage, CommandMessage, Phase, ReplyMessage
+from alerts.messages import AlertMessage, BlindReason, CommandMessage, Phase, ReplyMessage
 from edge import workers as edge_workers
+from edge.blind import BlindTerms
 from edge.commands import Trial
 from edge.config import load_config
 from edge.links import resolve_links
@@ -444,6 +445,31 @@ def test_alerts_of_a_camera_that_left_the_configuration_are_closed(
         ("opened", 0),
         ("closed", 1),
     ]
+
+
+def test_a_blind_camera_that_left_and_comes_back_still_blind_is_a_new_alert(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "box", [])
+    terms = SupervisorTerms(blind=BlindTerms(open_after_s=0.0))
+
+    def blind_now(*names: str) -> tuple[str, ...]:
+        """Run a box without workers for one step, its camera "away" in trouble; return what is open."""
+        rig.cameras = [camera(name, "rtsp://127.0.0.1:1/none") for name in names]
+        config = load_config(rig.write())
+        box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64), terms=terms)
+        with box.store:
+            box._take_up_cameras()
+            if "away" in names:
+                box._watches["away"].in_trouble(BlindReason.UNREACHABLE, "", time.monotonic() - 1.0)
+            box._tick()
+            return box.outbox.open_ids()
+
+    first = blind_now("here", "away")
+    assert len(first) == 1
+    assert blind_now("here", "away") == first, "a restart goes on with it"
+    assert blind_now("here") == ()
+    again = blind_now("here", "away")
+    assert len(again) == 1
+    assert again != first
 
 
 @pytest.mark.parametrize("broken", ["certificate", "data_dir"])
