@@ -179,6 +179,7 @@ def export(  # noqa: PLR0917 - each is an option of the command
     confidence: Annotated[float, typer.Option(min=0, max=1, help="Threshold to ship.")] = 0.25,
     nms_iou: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
     side: Annotated[int, typer.Option(help="Side of the input in px.")] = 640,
+    name: Annotated[str | None, typer.Option(help="Name to ship it by; the recipe's by default.")] = None,
     parent: Annotated[str | None, typer.Option(help="name@version it came from.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="In place of the run's best one.")] = None,
     parity_pictures: Annotated[int, typer.Option(min=1)] = 16,
@@ -196,13 +197,13 @@ def export(  # noqa: PLR0917 - each is an option of the command
     record = json.loads((folder / "data" / "record.json").read_text(encoding="utf-8"))
     pictures = sorted((folder / "data" / "images" / "val").iterdir())[:: max(1, 90 // parity_pictures)]
     plan = ExportPlan(
-        name=recipe.name,
+        name=name or recipe.name,
         version=version,
         labels=recipe.labels,
         side_px=side,
         thresholds=Thresholds(confidence=confidence, nms_iou=nms_iou),
         licence=recipe.card.licence,
-        trained_on=trained_on(recipe, record["counts"]),
+        trained_on=(*_earlier(recipe_file, runs), *trained_on(recipe, record["counts"])),
         note=f"data digest {record['digest']}, recipe {recipe_file.name}, seed {recipe.seed}",
         parent=parent,
         frozen=recipe.fit.freeze,
@@ -274,14 +275,37 @@ def card(
     from models.train.recipe import load_recipe  # noqa: PLC0415 - as above
 
     recipe = load_recipe(recipe_file)
-    start = recipe.fit.start
-    stages = [] if not start or start.endswith(".safetensors") else [recipe_file.with_name(f"{start}.yaml")]
     command = "towerwatch models train configs/recipes/{} --data DATA --weights WEIGHTS"
-    training = [command.format(path.name) for path in [*stages, recipe_file]]
+    training = [command.format(path.name) for path in [*_stages(recipe_file), recipe_file]]
     manifest = read_manifest(model / "manifest.json")
     names = dict(item.rpartition("=")[::2] for item in path_name or [])
     text = card_text(manifest, recipe, [read_figure(path, names) for path in figure or []], training)
     (model / CARD_FILE).write_text(text, encoding="utf-8")
+
+
+def _stages(recipe_file: Path) -> list[Path]:
+    """Name the recipes that a recipe starts from, the first stage first."""
+    from models.train.recipe import load_recipe  # noqa: PLC0415 - loads pydantic models
+
+    stages: list[Path] = []
+    start = load_recipe(recipe_file).fit.start
+    while start and not start.endswith(".safetensors"):
+        stages.insert(0, recipe_file.with_name(f"{start}.yaml"))
+        start = load_recipe(stages[0]).fit.start
+    return stages
+
+
+def _earlier(recipe_file: Path, runs: Path) -> list[str]:
+    """Say what the earlier stages of a recipe learnt from."""
+    from models.train.card import trained_on  # noqa: PLC0415 - loads pydantic models
+    from models.train.recipe import load_recipe  # noqa: PLC0415 - as above
+
+    lines = []
+    for path in _stages(recipe_file):
+        recipe = load_recipe(path)
+        record = json.loads((runs / recipe.name / "data" / "record.json").read_text(encoding="utf-8"))
+        lines += [f"stage {recipe.name}: {line}" for line in trained_on(recipe, record["counts"])]
+    return lines
 
 
 def _pairs(text: str) -> dict[str, str]:
