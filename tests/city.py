@@ -171,7 +171,8 @@ class Box:
 
     def log_lines(self) -> list[dict[str, Any]]:
         """Return the log as JSON objects; a line that is none fails the test."""
-        return [json.loads(line) for line in self.program.output().splitlines() if line.strip()]
+        whole, _newline, _rest = self.program.output().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines() if line.strip()]
 
 
 def import_yolox(weights: Path, models_dir: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from components import CHROMIUM_FLAGS, REPOSITORY, wait_until
 from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car
-from nicegui.testing.general import nicegui_reset_globals
+from fresh_nicegui import fresh_nicegui
 
 from alerts.config import CentralConfig, ConsoleSettings
 from alerts.http.app import create_app
@@ -42,7 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def address(world: World) -> Iterator[str]:
     """Serve the application from a thread; give its address."""
-    with nicegui_reset_globals():
+    with fresh_nicegui():
         config = CentralConfig(data_dir=world.folder / "data", console=ConsoleSettings(title="Towerwatch"))
         app = create_app(make_context(config, world.database))
         settings = uvicorn.Config(

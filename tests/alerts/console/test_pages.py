@@ -14,8 +14,8 @@ import httpx
 import pytest
 from console_world import EDGE, OPERATOR, PASSWORD, VIEWER, World, camera, parked_car
 from fastapi import FastAPI
+from fresh_nicegui import fresh_nicegui
 from nicegui import Client
-from nicegui.testing.general import nicegui_reset_globals
 
 from alerts.config import ConsoleSettings
 from alerts.console.board import Board
@@ -86,7 +86,7 @@ def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str |
             await console.board.ready.wait()
             await use(Site(world, console, http))
 
-    with nicegui_reset_globals():
+    with fresh_nicegui():
         asyncio.run(asyncio.wait_for(run(), 60))
 
 
