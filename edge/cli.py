@@ -31,6 +31,10 @@ def edge() -> None:
     """Watch cameras: check, doctor, run, replay."""
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _say(text: str) -> None:
     Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(text)
 
@@ -47,7 +51,7 @@ def check(
 
     parsed = load_config(config)
     views = sum(len(camera.views) for camera in parsed.cameras)
-    _say(f"{config}: good; {len(parsed.cameras)} cameras, {views} views")
+    _say(f"{config}: good; {_count(len(parsed.cameras), 'camera')}, {_count(views, 'view')}")
     if draw is None:
         return
     from edge.check import draw_all  # noqa: PLC0415 - loaded when called
@@ -84,7 +88,7 @@ def replay(  # noqa: PLR0917 - each is an option of the command
     decode: Annotated[Decode, typer.Option(help="full: a picture every interval_s.")] = Decode.FULL,
     evidence: Annotated[Path | None, typer.Option(metavar="DIR", help="Write alerts' pictures.")] = None,
     draw: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write pictures with zones and boxes drawn.")
+        Path | None, typer.Option(metavar="DIR", help="Write pictures of alerts with zones and boxes drawn.")
     ] = None,
 ) -> None:
     """Run a camera's rules over a file or folder, faster than real time; repeatable to the byte."""
@@ -109,6 +113,8 @@ def replay(  # noqa: PLR0917 - each is an option of the command
     _say(f"{source}: {result.frames} pictures, {span}")
     for (kind, phase), number in sorted(result.phases.items()):
         _say(f"  {kind} {phase}: {number}")
+    if not result.phases:
+        _say("  no alerts")
     if result.still_open:
         _say(f"  still open at the end of the source: {len(result.still_open)}")
 

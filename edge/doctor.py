@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import ssl
 import threading
 import time
 import uuid
@@ -132,7 +133,15 @@ def check_broker(config: EdgeConfig, link: BrokerLink) -> str:
 
     client.on_connect = on_connect
     client.connect_timeout = 5.0
-    client.connect(link.host, link.port, keepalive=20)
+    try:
+        client.connect(link.host, link.port, keepalive=20)
+    except ssl.SSLCertVerificationError as error:
+        msg = f"{link.host}:{link.port}: its certificate is not trusted: {error.verify_message}"
+        raise OSError(msg) from error
+    except ssl.SSLError as error:
+        why = error.reason or error
+        msg = f"{link.host}:{link.port}: no TLS connection ({why}); does the broker speak TLS?"
+        raise OSError(msg) from error
     deadline_s = time.monotonic() + BROKER_WAIT_S
     while not answered.is_set() and time.monotonic() < deadline_s:
         if client.loop(0.1) != mqtt.MQTT_ERR_SUCCESS and not answered.is_set():

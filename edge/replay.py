@@ -160,11 +160,14 @@ def replay(
         on_frame: told after each picture, for progress.
 
     Raises:
-        ConfigError: camera or preset is not in the configuration.
+        ConfigError: camera or preset is not in the configuration, or ``alerts`` is a folder.
         StreamError: the source cannot be read.
 
     """
     camera, view = choose_view(config, options.camera, options.preset)
+    if alerts.is_dir():
+        msg = f"--alerts {alerts}: is a folder; name a file"
+        raise ConfigError(msg)
     result = ReplayResult()
     with ExitStack() as stack:
         if detectors is None:
@@ -183,6 +186,7 @@ def replay(
         writer = _Writer(config, view, options)
         alerts.parent.mkdir(parents=True, exist_ok=True)
         partial = alerts.with_name(alerts.name + ".part")
+        stack.callback(partial.unlink, missing_ok=True)
         with partial.open("wb") as out:
             for frame, events in run_pipeline(pipeline, frames, view.preset, result):
                 for message in writer.messages(frame, events):

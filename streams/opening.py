@@ -126,7 +126,8 @@ def opened(source: Source) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 def _open(source: Source) -> InputContainer:
     if not source.is_live and not Path(source.url).is_file():
-        msg = f"{source.url}: no such file"
+        what = "is a folder; name a video file" if Path(source.url).is_dir() else "no such file"
+        msg = f"{source.url}: {what}"
         raise StreamNotFound(msg)
     try:
         return av.open(

@@ -91,10 +91,15 @@ def gather(
     return SceneTruth(scene, seed, fps, size, seconds, pose, opened.zones, opened.events(), tuple(frames))
 
 
-def _moments(scene: Scene, seconds: float, fps: float) -> Iterator[tuple[float, tuple[TruthBox, ...]]]:
+def check_fps(fps: float) -> None:
+    """Raise SourceConfigError where ``fps`` is out of (0, 60]."""
     if not 0 < fps <= 60:
         msg = f"{fps} frames a second: more than 0, at most 60"
         raise SourceConfigError(msg)
+
+
+def _moments(scene: Scene, seconds: float, fps: float) -> Iterator[tuple[float, tuple[TruthBox, ...]]]:
+    check_fps(fps)
     for index in range(max(1, round(seconds * fps))):
         t_s = index / fps
         yield t_s, scene.boxes(t_s)

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import cv2
 
-from streams.simulator.runner import Size, frames_of, gather, open_scene
+from streams.simulator.runner import Size, check_fps, frames_of, gather, open_scene
 from streams.simulator.scene import Scene
 from streams.simulator.truth import SceneTruth, TruthFrame, write_truth
 
@@ -43,6 +43,7 @@ def write_video(order: RenderOrder, folder: Path, progress: Progress = lambda _f
 
     """
     opened = open_scene(order.scene, order.seed, order.seconds, order.size)
+    check_fps(order.fps)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{order.scene}.mp4"
     rate = Fraction(order.fps).limit_denominator(1000)
@@ -79,6 +80,7 @@ def write_pictures(
 
     """
     opened = open_scene(order.scene, order.seed, order.seconds, order.size)
+    check_fps(order.fps)
     target = folder / order.scene
     target.mkdir(parents=True, exist_ok=True)
     frames: list[TruthFrame] = []

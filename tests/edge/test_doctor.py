@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
+import socket
+import ssl
 import subprocess
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import components
@@ -11,11 +17,12 @@ import pytest
 from edge_kit import central_double
 from edge_rig import Rig, camera, scene
 
+from alerts.enrol import Authority
 from alerts.messages import ClockState
 from edge import doctor
 from edge.config import load_config
-from edge.doctor import Finding, check_clock, check_database, check_disk, examine
-from edge.links import resolve_links
+from edge.doctor import Finding, check_broker, check_clock, check_database, check_disk, examine
+from edge.links import BrokerLink, resolve_links
 from edge.store import Store
 
 
@@ -113,3 +120,63 @@ def test_the_database_is_read_without_disturbing_the_box(tmp_path: Path) -> None
         path = store.path
     path.write_bytes(b"nonsense" * 600)
     assert not check_database(tmp_path).ok
+
+
+@contextlib.contextmanager
+def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Take one connection, answer it, and close it; yields the port."""
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(10)
+            with contextlib.suppress(OSError):
+                answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            thread.join()
+
+
+class TrustsTheSystem(BrokerLink):
+    """A broker link with TLS and the authorities of this machine."""
+
+    def tls(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+
+def tls_of_an_unknown_authority(folder: Path) -> Callable[[socket.socket], None]:
+    authority = Authority(folder / "authority")
+    authority.open()
+    certificate, key = authority.issue("broker", hosts=("127.0.0.1",))
+    (folder / "broker.pem").write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "broker.pem")
+
+    def answer(connection: socket.socket) -> None:
+        context.wrap_socket(connection, server_side=True).close()
+
+    return answer
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves such a socket open
+def test_a_broker_without_tls_is_told_from_one_that_is_not_trusted(tmp_path: Path) -> None:
+    config = load_config(Rig(tmp_path / "box", [camera("a", tmp_path)], 1, "http://127.0.0.1:1").write())
+    with answering(lambda connection: connection.sendall(b"no TLS here")) as port:
+        with pytest.raises(OSError, match=r"no TLS connection .*does the broker speak TLS") as caught:
+            check_broker(config, TrustsTheSystem("127.0.0.1", port))
+        assert str(caught.value).startswith(f"127.0.0.1:{port}: ")
+        del caught
+    with (
+        answering(tls_of_an_unknown_authority(tmp_path)) as port,
+        pytest.raises(OSError, match="its certificate is not trusted: "),
+    ):
+        check_broker(config, TrustsTheSystem("127.0.0.1", port))
+    gc.collect()  # here, where it is expected

@@ -118,7 +118,21 @@ def test_a_replay_that_fails_leaves_no_half_written_alerts(folder: Path) -> None
     detectors = {"vehicle": SceneDetector(scene, STAMPS[:5])}
     with pytest.raises(IndexError):
         replay(load_config(folder / "edge.yaml"), options, folder / "a.jsonl", detectors=detectors)
-    assert not (folder / "a.jsonl").exists()
+    assert list(folder.glob("a.jsonl*")) == []
+
+
+def test_alerts_into_a_folder_are_refused_before_any_work(folder: Path) -> None:
+    options = ReplayOptions("street-1", folder / "pictures")
+    with pytest.raises(ConfigError, match="is a folder; name a file"):
+        replay(load_config(folder / "edge.yaml"), options, folder, detectors={})
+
+
+def test_a_replay_without_alerts_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = {"vehicle": SceneDetector(lambda _t: [], STAMPS)}
+    monkeypatch.setattr(replay_module, "load_detectors", lambda _config, _camera: nothing)
+    result = CliRunner().invoke(app, command(folder))
+    assert result.exit_code == 0, result.output
+    assert "no alerts" in result.stderr
 
 
 @pytest.mark.parametrize(

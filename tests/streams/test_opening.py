@@ -83,6 +83,11 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_folder_is_not_called_missing(tmp_path: Path) -> None:
+    with pytest.raises(StreamNotFound, match="is a folder; name a video file"), opened(Source(str(tmp_path))):
+        pass
+
+
 def test_a_container_is_closed_whatever_happens(tmp_path: Path) -> None:
     path = make_video(tmp_path / "v.mp4", seconds=0.2, size=(64, 48))
     kept: list[InputContainer] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_pictures_carry_their_times(tmp_path: Path) -> None:
     assert [(t - start).total_seconds() for t in times if t] == [0.0, 0.25, 0.5, 0.75]
     assert cv2.imread(str(folder / names[0])).shape == (180, 320, 3)
     assert len(read_truth(tmp_path / "farmland.truth.json").frames) == 4
+
+
+@pytest.mark.parametrize("write", [write_video, write_pictures])
+@pytest.mark.parametrize("fps", [0.0, -1.0, 61.0, float("nan")])
+def test_a_rate_that_makes_no_pictures_is_refused_and_leaves_nothing(
+    tmp_path: Path, write: Callable[[RenderOrder, Path], Path], fps: float
+) -> None:
+    with pytest.raises(SourceConfigError, match="frames a second"):
+        write(RenderOrder("farmland-quiet", 0, seconds=0.5, fps=fps, size=SIZE), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
