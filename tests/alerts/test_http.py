@@ -212,7 +212,7 @@ def test_names_metrics_and_parts_are_there(script, context):
     metrics = script.get("/metrics").text
     assert 'towerwatch_incidents{state="to_verify"} 1\n' in metrics
     assert "towerwatch_edges_online 0" in metrics
-    assert script.get("/api/v1/parts").json() == {}
+    assert set(script.get("/api/v1/parts").json()) <= {"serve"}  # it reports soon after its start
     assert script.get("/api/v1/openapi.json").json() == openapi_document()
 
 
