@@ -7,7 +7,6 @@ process dies is sent again by the broker, whose session outlives us, or else by 
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +28,7 @@ from alerts.messages import AckMessage, encode
 from alerts.parts import BEAT_S, beat
 from alerts.silence import open_silences
 from alerts.store.database import Database
+from alerts.thread_part import ThreadPart
 from alerts.topics import Address, Channel, wildcard
 from towerwatch.logs import get_logger
 from towerwatch.timebase import utc_now
@@ -53,44 +53,24 @@ class Received:
     connection: int
 
 
-class Consumer:
+class Consumer(ThreadPart):
     """The one thread between broker and inbox; paho's own thread only fills its queue."""
-
-    name = "consume"
 
     def __init__(
         self, config: CentralConfig, database: Database, *, on_commit: Callable[[], None] = lambda: None
     ) -> None:
         """Keep what it needs; ``on_commit`` is called after each commit that may hold alerts."""
+        super().__init__("consume")
         self._config = config
         self._database = database
         self._inbox = Inbox(database, lost_after_rounds=config.watch.lost_after_rounds)
         self._on_commit = on_commit
         self._waiting: queue.Queue[Received] = queue.Queue()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
         self._client: mqtt.Client | None = None
         self._connection = 0
         self._listening_since: datetime | None = None
         self._counts = {"received": 0, "committed": 0, "dropped_qos0": 0}
         self._due = {"commands": 0.0, "watch": 0.0, "beat": 0.0}
-
-    def start(self) -> None:
-        """Connect in the background and begin; a broker that is away is waited for."""
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> bool:
-        """Stop after the batch that is being committed; False if that takes longer."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            return not self._thread.is_alive()
-        return True
-
-    def alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
 
     @property
     def connected(self) -> bool:

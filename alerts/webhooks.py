@@ -18,7 +18,6 @@ import hashlib
 import hmac
 import json
 import random
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -34,6 +33,7 @@ from alerts.config import WebhookSettings
 from alerts.messages import AlertMessage
 from alerts.store.database import Database
 from alerts.store.tables import Delivery, Incident
+from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
 from towerwatch.secrets import Secret, redact
 from towerwatch.timebase import iso_z, utc_now
@@ -120,33 +120,14 @@ def verify(secret: Secret, body: bytes, header: str, now: datetime, tolerance_s:
     return fresh and hmac.compare_digest(mac.hexdigest(), fields.get("v1", ""))
 
 
-class WebhookSender:
+class WebhookSender(ThreadPart):
     """The thread that pays what one target is owed; a slow target delays no other."""
 
     def __init__(self, database: Database, settings: WebhookSettings) -> None:
         """Keep database and target; nothing is opened yet."""
-        self.name = f"webhook-{settings.name}"
+        super().__init__(f"webhook-{settings.name}")
         self._database = database
         self._settings = settings
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> bool:
-        """Stop after the call that is under way; False if it does not end in time."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            return not self._thread.is_alive()
-        return True
-
-    def alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
 
     def send_due(self, client: httpx.Client) -> bool:
         """Send one delivery that is due; False when there is none."""

@@ -24,6 +24,7 @@ from alerts.messages import AlertMessage
 from alerts.parts import BEAT_S, beat
 from alerts.store.database import Database
 from alerts.store.tables import Change, Delivery, InboxRow
+from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
 from towerwatch.secrets import redact
 from towerwatch.timebase import iso_z, utc_now
@@ -37,27 +38,20 @@ MAX_ERROR = 1024
 log = get_logger(__name__)
 
 
-class Worker:
+class Worker(ThreadPart):
     """The thread that applies inbox rows."""
 
     def __init__(
         self, database: Database, settings: WorkSettings, targets: Sequence[str] = (), *, index: int = 0
     ) -> None:
         """Keep what it needs; ``targets`` are the webhooks that new incidents are owed to."""
-        self.name = f"work-{index}"
+        super().__init__(f"work-{index}")
         self._database = database
         self._settings = settings
         self._targets = tuple(targets)
-        self._stop = threading.Event()
         self._awake = threading.Event()
-        self._thread: threading.Thread | None = None
         self._applied = 0
         self._prunes = index == 0
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-        self._thread.start()
 
     def wake(self) -> None:
         """Look at the inbox now; the consumer of the same process calls it after a commit."""
@@ -67,14 +61,7 @@ class Worker:
         """Stop after the batch that is being applied; False if that takes longer."""
         self._stop.set()
         self._awake.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-            return not self._thread.is_alive()
-        return True
-
-    def alive(self) -> bool:
-        """Say whether the thread runs."""
-        return self._thread is not None and self._thread.is_alive()
+        return super().stop(timeout_s)
 
     def work_off(self, batch: int | None = None) -> int:
         """Apply one batch of rows in one transaction, each behind a savepoint; return how many it took."""
