@@ -73,9 +73,13 @@ def bright_model(models_dir: Path) -> Path:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
     model.ir_version = 8
     onnx.checker.check_model(model)
+    return put_model(models_dir, model.SerializeToString())
+
+
+def put_model(models_dir: Path, data: bytes) -> Path:
+    """Lay an ONNX file and its manifest down as the registry expects them."""
     folder = models_dir / MODEL_NAME / "1.0.0"
     folder.mkdir(parents=True)
-    data = model.SerializeToString()
     (folder / "model.onnx").write_bytes(data)
     manifest = {
         "name": MODEL_NAME,
