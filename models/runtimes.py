@@ -6,6 +6,7 @@ OpenVINO runs bf16 by itself where the CPU has it, and CUDA runs TF32, and both 
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -158,7 +159,7 @@ class OpenVino:
         if options.provider not in ("auto", "cpu"):
             msg = f"{source}: provider {options.provider} needs runtime onnxruntime; openvino uses the CPU"
             raise ModelConfigError(msg)
-        core = ov.Core()
+        core = openvino_core()
         hint = openvino_hint(options.precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"), source)
         try:
             graph = core.read_model(model=model)
@@ -226,6 +227,20 @@ def ort_provider_options(provider: str, options: RuntimeOptions) -> dict[str, st
             "trt_int8_enable": str(int(options.precision == "int8")),
         }
     return {}
+
+
+@functools.cache
+def openvino_core() -> Any:
+    """Return the one ``ov.Core`` of this process; it lives as long as the process.
+
+    The CPU plugin of a Core gives the thread that first compiles with it a signal stack of its own and
+    unmaps that when the Core goes. Of two Cores that go in the order they came, the second puts the
+    first one's unmapped stack back, and the next signal, SIGTERM as well, ends the process with
+    SIGSEGV, for Python takes its signals on that stack (seen with 2026.4.1).
+    """
+    import openvino as ov  # noqa: PLC0415 - loaded only where it is the runtime chosen
+
+    return ov.Core()
 
 
 def openvino_hint(precision: Precision, capabilities: list[str], source: str) -> str:

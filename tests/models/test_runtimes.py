@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -160,3 +164,28 @@ def test_installed_tells_what_can_be_imported():
 )
 def test_the_telling_line_of_an_error(text, line):
     assert first_line(RuntimeError(text)) == line
+
+
+def test_a_process_takes_signals_after_its_detectors_went(tmp_path):
+    """Two OpenVINO cores that go in the order they came would leave it without a signal stack."""
+    file = tiny.write(tmp_path / "a.onnx", {"output0": tiny.yolov8()})
+    program = textwrap.dedent(f"""
+        import faulthandler, os, signal
+        from pathlib import Path
+        from models.runtimes import OpenVino, RuntimeOptions
+
+        faulthandler.enable()
+        signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM taken"))
+        data = Path({str(file)!r}).read_bytes()
+        first = OpenVino(data, ("output0",), RuntimeOptions(), "first")
+        second = OpenVino(data, ("output0",), RuntimeOptions(), "second")
+        first.close()
+        del first
+        second.close()
+        del second
+        os.kill(os.getpid(), signal.SIGTERM)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "SIGTERM taken\n"), done.stderr
