@@ -24,8 +24,10 @@ ADMIN = "admin"
 SESSION_LIFE = timedelta(hours=12)
 MIN_PASSWORD = 10
 MAX_PASSWORD = 1024
-# a person mistypes a few times; a guesser gets 10 tries in 10 minutes for a name or an address
+# a person mistypes a few times; a guesser gets 10 tries in 10 minutes for one name, 100 for all names. Both
+# count by address: a limit by the name alone would let anybody lock anybody out
 FAILURES_ALLOWED = 10
+FAILURES_FROM_ADDRESS = 100
 FAILURE_WINDOW = timedelta(minutes=10)
 _NAME = re.compile(r"^[\w.@-]{1,64}$")
 
@@ -44,7 +46,7 @@ class PeopleService:
         """Open a session for who knows the password; ``address`` is where the request came from.
 
         Raises:
-            TooManyLogins: the name or the address has failed too often lately.
+            TooManyLogins: this address has failed too often lately, for the name or for many names.
             LoginRefused: name or password is wrong, or the user is disabled.
 
         """
@@ -58,7 +60,7 @@ class PeopleService:
                 session.add(LoginFailure(name=name, address=address, at=utc_now()))
             msg = "name or password is wrong"
             raise LoginRefused(msg)
-        return self._open_session(name)
+        return self._open_session(name, address)
 
     def user_of_session(self, token: str) -> UserView | None:
         """Return who a session cookie belongs to; None when it is unknown, expired or disabled."""
@@ -158,25 +160,26 @@ class PeopleService:
 
     def _throttle(self, name: str, address: str) -> None:
         since = utc_now() - FAILURE_WINDOW
+        here = select(LoginFailure.at).where(LoginFailure.address == address, LoginFailure.at > since)
         with self._database.read() as session:
-            for column, value in ((LoginFailure.name, name), (LoginFailure.address, address)):
-                times = session.scalars(
-                    select(LoginFailure.at)
-                    .where(column == value, LoginFailure.at > since)
-                    .order_by(LoginFailure.at.desc())
-                    .limit(FAILURES_ALLOWED)
-                ).all()
-                if len(times) == FAILURES_ALLOWED:
+            for failures, allowed in (
+                (here.where(LoginFailure.name == name), FAILURES_ALLOWED),
+                (here, FAILURES_FROM_ADDRESS),
+            ):
+                times = session.scalars(failures.order_by(LoginFailure.at.desc()).limit(allowed)).all()
+                if len(times) == allowed:
                     raise TooManyLogins(max(1, int((times[-1] - since).total_seconds()) + 1))
 
-    def _open_session(self, name: str) -> SessionView:
+    def _open_session(self, name: str, address: str) -> SessionView:
         token, csrf, now = secrets.token_urlsafe(32), secrets.token_urlsafe(32), utc_now()
         register(token)
         with self._database.write() as session:
             user = session.scalars(select(User).where(User.name == name)).one()
             session.execute(delete(UserSession).where(UserSession.expires_at < now))
             session.execute(delete(LoginFailure).where(LoginFailure.at < now - FAILURE_WINDOW))
-            session.execute(delete(LoginFailure).where(LoginFailure.name == name))
+            session.execute(
+                delete(LoginFailure).where(LoginFailure.name == name, LoginFailure.address == address)
+            )
             session.add(
                 UserSession(
                     token_hash=digest(token),
