@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     PlainSerializer,
     PlainValidator,
@@ -23,58 +22,19 @@ from pydantic import (
 )
 
 from edge.ids import Id
+from edge.mount import MountConfig, PoseConfig, pose_problems
+from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.schedule import Schedule
 from edge.shapes import Mask, Zone
 from models.registry import find_model
 from streams.modes import KEYFRAMES, DecodeMode
 from towerwatch.errors import TowerwatchError
-from towerwatch.secrets import Secret
 from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, problems_at
 
 Text = Annotated[str, Field(min_length=1, max_length=128)]
 Fraction = Annotated[float, Strict(), Field(gt=0.0, le=1.0)]
 URL_SCHEMES = ("rtsp", "rtsps")
 VEHICLE_LABELS = ("car", "truck", "bus", "van", "vehicle")
-
-
-def _base(info: ValidationInfo) -> Path:
-    return Path((info.context or {}).get("base_dir", "."))
-
-
-def _in_folder(value: Any, info: ValidationInfo) -> Any:
-    """Make a path relative to the configuration's folder absolute."""
-    if not isinstance(value, str):
-        return value
-    if not value.strip():
-        msg = "is empty; write a path, absolute or relative to this file"
-        raise ValueError(msg)
-    return (_base(info) / Path(value).expanduser()).resolve()
-
-
-def _is_file(path: Path) -> Path:
-    if not path.is_file():
-        msg = f"no file {path}; the path is relative to this file"
-        raise ValueError(msg)
-    return path
-
-
-def _is_folder(path: Path) -> Path:
-    if not path.is_dir():
-        msg = f"no folder {path}; the path is relative to this file"
-        raise ValueError(msg)
-    return path
-
-
-def _secret_in_folder(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str) and value.startswith("file:") and value != "file:":
-        return f"file:{_in_folder(value.removeprefix('file:'), info)}"
-    return value
-
-
-FolderPath = Annotated[Path, BeforeValidator(_in_folder)]
-ExistingFile = Annotated[Path, BeforeValidator(_in_folder), AfterValidator(_is_file)]
-ExistingFolder = Annotated[Path, BeforeValidator(_in_folder), AfterValidator(_is_folder)]
-SecretRef = Annotated[Secret, BeforeValidator(_secret_in_folder)]
 
 
 class TlsConfig(StrictModel):
@@ -288,9 +248,10 @@ AnyRuleConfig = Annotated[
 
 
 class ViewConfig(StrictModel):
-    """A camera at one PTZ preset: its zones, masks and rules."""
+    """A camera at one PTZ preset: its pose where it is calibrated, its zones, masks and rules."""
 
     preset: Id = "fixed"
+    pose: PoseConfig | None = None
     zones: tuple[Zone, ...] = ()
     masks: tuple[Mask, ...] = ()
     rules: tuple[AnyRuleConfig, ...] = Field(min_length=1)
@@ -341,7 +302,7 @@ def _camera_url(value: str, info: ValidationInfo) -> str:
             msg = "holds a user name; write username: NAME beside it"
             raise ValueError(msg)
         return value
-    path: Path = _in_folder(value, info)
+    path: Path = in_folder(value, info)
     if not path.exists():
         msg = f"no file or folder {path}; write rtsp://host/path, or a path relative to this file"
         raise ValueError(msg)
@@ -364,6 +325,7 @@ class CameraConfig(StrictModel):
         url: ``rtsp://`` or ``rtsps://`` without credentials, or the absolute path of a file or folder.
         interval_s: seconds between two analysed pictures.
         timezone: IANA name for schedules; the box's where the file names none.
+        mount: where it stands; with it, and a pose in a view, alerts of that view have a place.
 
     """
 
@@ -376,11 +338,13 @@ class CameraConfig(StrictModel):
     open_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
+    mount: MountConfig | None = None
     views: tuple[ViewConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> CameraConfig:
         problems = _repeated("views", [view.preset for view in self.views], key="preset")
+        problems += pose_problems(self.mount, [view.pose for view in self.views])
         if self.password is not None and self.username is None:
             problems.append((("username",), "is missing; a password needs a user name"))
         if problems:
@@ -442,7 +406,7 @@ class EdgeConfig(StrictModel):
             problems.append(((given[0],), "stands in the enrolment file; keep one of the two"))
         if self.data_dir.exists() and not self.data_dir.is_dir():
             problems.append((("data_dir",), f"{self.data_dir} is a file; name a folder"))
-        problems += _missing_models(self, _base(info))
+        problems += _missing_models(self, base_of(info))
         if problems:
             raise problems_at(*problems)
         return self
