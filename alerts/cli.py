@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alerts import calendar_cli
 from towerwatch.errors import TowerwatchError
 from towerwatch.logs import configure_logging
 
@@ -27,6 +28,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(token_app, name="token")
 app.add_typer(artifact_app, name="artifact")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(calendar_cli.app, name="calendar")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file; without one all defaults hold.")

@@ -26,6 +26,10 @@ def _in_base(value: Path, info: ValidationInfo) -> Path:
     return Path(base) / value.expanduser() if base else value.expanduser()
 
 
+def _calendar(value: str, info: ValidationInfo) -> str:
+    return str(_in_base(Path(value), info)) if value.endswith(".yaml") else value
+
+
 def _http(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -178,6 +182,12 @@ class EvidenceSettings(StrictModel):
     max_mib: Annotated[int, Field(ge=1, le=4096)] = 64
 
 
+class CitySettings(StrictModel):
+    """How the city works; ``calendar`` is one that we ship, or a YAML file."""
+
+    calendar: Annotated[str, AfterValidator(_calendar)] = "china"
+
+
 class EnrolSettings(StrictModel):
     """What a box is told about central; the defaults are those of ``broker`` and ``serve``.
 
@@ -214,6 +224,7 @@ class CentralConfig(StrictModel):
     console: ConsoleSettings = ConsoleSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     enrol: EnrolSettings = EnrolSettings()
+    city: CitySettings = CitySettings()
     webhooks: tuple[WebhookSettings, ...] = ()
 
     @field_validator("webhooks")

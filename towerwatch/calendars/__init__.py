@@ -1,0 +1,1 @@
+"""Deadlines that know when people work: limits, calendars as data, and the arithmetic between them."""
