@@ -1,4 +1,4 @@
-"""``towerwatch edge``: check, replay, run, doctor. Each command imports its parts when it is called."""
+"""``towerwatch edge``: check, replay, score, run, doctor. Parts are imported when a command is called."""
 
 from __future__ import annotations
 
@@ -117,6 +117,26 @@ def replay(  # noqa: PLR0917 - each is an option of the command
         _say("  no alerts")
     if result.still_open:
         _say(f"  still open at the end of the source: {len(result.still_open)}")
+
+
+@app.command()
+def score(
+    truth: Annotated[Path, typer.Option(help="A *.truth.json of `streams render`, or a folder of them.")],
+    alerts: Annotated[Path, typer.Option(metavar="A.jsonl", help="What `edge replay` wrote.")],
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
+    legal_s: Annotated[float, typer.Option(min=0, help="The parking rule's legal_time_s.")] = 300.0,
+    start: Annotated[str | None, typer.Option(help="Time of the first picture, as given to replay.")] = None,
+) -> None:
+    """Compare alerts with the truth: what was detected, how late, and what was false."""
+    from edge.score import ScoreTerms, judge_all  # noqa: PLC0415 - loaded when called
+    from edge.score_files import print_rows, read_alerts, read_truths, write_rows  # noqa: PLC0415
+    from edge.score_rows import rows_of  # noqa: PLC0415
+
+    truths = read_truths(truth, _start(start))
+    rows = rows_of(judge_all(truths, read_alerts(alerts), ScoreTerms(legal_s=legal_s)))
+    print_rows(rows)
+    if json_path is not None:
+        write_rows(rows, json_path)
 
 
 class LogLevel(StrEnum):

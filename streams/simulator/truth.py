@@ -4,17 +4,19 @@ Schema of ``<scene>.truth.json`` (``schema_version`` 1); every box and polygon i
 frame, left, top, right, bottom; every time is in seconds from the first picture::
 
     {"schema_version": 1, "scene": str, "seed": int, "fps": float, "size": [width, height],
-     "seconds": float,
+     "seconds": float, "camera_id": str, "start_at": str, "condition": str,
      "camera": {"height_m", "yaw_deg", "pitch_deg", "roll_deg", "hfov_deg"},
      "zones": [{"id": str, "use": str, "points": [[x, y], ...]}],
      "events": [{"kind": str, "alarm": bool, "object_id": int|null, "zone": str|null,
                  "started_s": float, "ended_s": float|null, "box": [x1, y1, x2, y2],
-                 "ground_m": [x, y]}],
+                 "ground_m": [x, y], "lat_lon_deg": [lat, lon]|null}],
      "frames": [{"t_s": float, "boxes": [{"object_id": int, "label": str, "box": [...],
                  "visible_frac": float, "speed_m_s": float}]}]}
 
 ``ended_s`` is null where the event outlasts the scene. ``alarm`` says whether a rule ought to report
-it: a lawful stop or a red-light queue is an event that must stay silent.
+it: a lawful stop or a red-light queue is an event that must stay silent. ``camera_id`` names the
+camera whose alerts the scene is to be compared with, ``start_at`` is the time of the first picture,
+and ``condition`` a word under which figures are grouped; the three may be absent.
 """
 
 from __future__ import annotations
@@ -29,8 +31,11 @@ import numpy as np
 import numpy.typing as npt
 
 from towerwatch.errors import PermanentError
+from towerwatch.timebase import iso_z, parse_utc
 
 SCHEMA_VERSION = 1
+FIXED_START = "2000-01-01T00:00:00.000Z"
+"""When a scene starts that knows no time of its own: the same as for a replayed video."""
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -73,8 +78,9 @@ class TruthEvent:
     """One thing that happens. ``kind``: smoke, illegal_parking, blocked_road, lawful_stop, parked, queue.
 
     ``started_s`` is the ignition for smoke, the standstill for a vehicle, and for a road the moment
-    when the first vehicle stands behind the block. ``box`` is the place in the picture at its largest.
-    ``ground_m`` is the place in the scene's own ground coordinates (x to the right, y away).
+    when the first vehicle stands for good behind the block. ``box`` is the place in the picture at its
+    largest. ``ground_m`` is the place in the scene's own ground coordinates (x to the right, y away),
+    ``lat_lon_deg`` the same on the map (WGS 84), None where the scene is on none.
     """
 
     kind: str
@@ -85,6 +91,7 @@ class TruthEvent:
     box: Box
     ground_m: Point
     object_id: int | None = None
+    lat_lon_deg: Point | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,9 @@ class SceneTruth:
     zones: tuple[TruthZone, ...]
     events: tuple[TruthEvent, ...]
     frames: tuple[TruthFrame, ...]
+    camera_id: str = ""
+    start_at: str = FIXED_START
+    condition: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,10 +180,7 @@ def _scene(document: Mapping[str, Any]) -> SceneTruth:
             TruthZone(zone["id"], zone["use"], tuple((x, y) for x, y in zone["points"]))
             for zone in document["zones"]
         ),
-        events=tuple(
-            TruthEvent(**{**event, "box": tuple(event["box"]), "ground_m": tuple(event["ground_m"])})
-            for event in document["events"]
-        ),
+        events=tuple(_event(event) for event in document["events"]),
         frames=tuple(
             TruthFrame(
                 frame["t_s"],
@@ -181,6 +188,21 @@ def _scene(document: Mapping[str, Any]) -> SceneTruth:
             )
             for frame in document["frames"]
         ),
+        camera_id=str(document.get("camera_id", "")),
+        start_at=iso_z(parse_utc(document.get("start_at", FIXED_START))),
+        condition=str(document.get("condition", "")),
+    )
+
+
+def _event(values: Mapping[str, Any]) -> TruthEvent:
+    place = values.get("lat_lon_deg")
+    return TruthEvent(
+        **{
+            **values,
+            "box": tuple(values["box"]),
+            "ground_m": tuple(values["ground_m"]),
+            "lat_lon_deg": None if place is None else (float(place[0]), float(place[1])),
+        }
     )
 
 
