@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeRemainingColu
 from rich.table import Table
 
 from models.decoders import DecoderKind
-from models.errors import ModelConfigError
+from models.errors import ModelConfigError, ModelFileError
 from models.manifest import Precision, StoredPrecision
 from models.train.cli import app as training_app
 
@@ -67,7 +68,10 @@ def import_command(  # noqa: PLR0917 - each is an option of the command
         precision=precision,
         probe=None if probe is None else _picture(probe),
     )
-    finding = import_model(file, name, version, options, models_dir)
+    try:
+        finding = import_model(file, name, version, options, models_dir)
+    except ModelFileError as error:  # here the file is what the caller gave, not what the site has
+        raise ModelConfigError(str(error)) from None
     table = Table("what", "found", title=escape(f"{file.name} -> {finding.manifest.reference}"))
     table.add_row("decoder", finding.manifest.decoder.kind)
     table.add_row("precision", finding.manifest.default_precision)
@@ -84,36 +88,54 @@ def list_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a model.")] = False,
 ) -> None:
     """List shipped models and the site's own, newest version first; * marks what a bare name means."""
-    from models.registry import find_model, list_models  # noqa: PLC0415 - keeps --help quick
+    from models.registry import shelves  # noqa: PLC0415 - keeps --help quick
 
-    rows: list[dict[str, Any]] = []
-    for found in list_models(models_dir):
-        manifest = found.manifest
-        rows.append(
-            {
-                "name": manifest.name,
-                "version": manifest.version,
-                "active": find_model(manifest.name, models_dir).folder == found.folder,
-                "origin": found.origin,
-                "decoder": manifest.decoder.kind,
-                "input_px": [manifest.input.width_px, manifest.input.height_px],
-                "labels": list(manifest.labels),
-                "passed": list(manifest.passed),
-                "default_precision": manifest.default_precision,
-                "licence": manifest.licence,
-                "folder": str(found.folder),
-            }
-        )
+    every = shelves(models_dir)
+    rows = [row for shelf in every for row in _rows(shelf, models_dir)]
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    table = Table("model", "", "origin", "decoder", "input", "labels", "precisions")
+    else:
+        _print_models(rows)
+    if _say_broken(every):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _rows(shelf: Any, models_dir: Path) -> list[dict[str, Any]]:
+    from models.registry import find_model  # noqa: PLC0415 - as above
+
+    try:
+        active = find_model(shelf.name, models_dir).folder
+    except ModelConfigError as error:  # the active one is broken or gone, or only candidates are here
+        active = None
+        typer.echo(str(error), err=True)
+    return [
+        {
+            "name": found.manifest.name,
+            "version": found.manifest.version,
+            "active": found.folder == active,
+            "origin": found.origin,
+            "parent": found.manifest.parent,
+            "decoder": found.manifest.decoder.kind,
+            "input_px": [found.manifest.input.width_px, found.manifest.input.height_px],
+            "labels": list(found.manifest.labels),
+            "passed": list(found.manifest.passed),
+            "default_precision": found.manifest.default_precision,
+            "licence": found.manifest.licence,
+            "folder": str(found.folder),
+        }
+        for found in shelf.found
+    ]
+
+
+def _print_models(rows: list[dict[str, Any]]) -> None:
+    table = Table("model", "", "origin", "parent", "decoder", "input", "labels", "precisions")
     for row in rows:
         names = ", ".join(row["labels"][:2]) + (", ..." if len(row["labels"]) > 2 else "")
         table.add_row(
             f"{row['name']}@{row['version']}",
             "*" if row["active"] else "",
             row["origin"],
+            row["parent"] or "",
             row["decoder"],
             "x".join(map(str, row["input_px"])),
             escape(f"{len(row['labels'])}: {names}"),
@@ -128,25 +150,90 @@ def verify_command(
     models_dir: ModelsDir = SITE_MODELS,
 ) -> None:
     """Check every model file against the digest in its manifest; exit code 1 if one differs."""
-    from models.registry import find_model, list_models, verify, versions_of  # noqa: PLC0415
+    from models.registry import Shelf, find_model, shelf_of, shelves, verify  # noqa: PLC0415
 
     if name is None:
-        chosen = list_models(models_dir)
-    elif "@" in name or "/" in name:
-        chosen = [find_model(name, models_dir)]
+        every = shelves(models_dir)
+    elif "@" in name or "/" in name or not (shelf := shelf_of(name, models_dir)).found + shelf.broken:
+        every = [Shelf("", (find_model(name, models_dir),))]
     else:
-        chosen = versions_of(name, models_dir) or [find_model(name, models_dir)]
-    failed = False
+        every = [shelf]
+    failed = _say_broken(every)
+    chosen = [found for shelf in every for found in shelf.found]
     for found in chosen:
         wrong = verify(found)
         failed = failed or bool(wrong)
         typer.echo(f"{found.manifest.reference}: {'ok' if not wrong else 'WRONG'} ({found.folder})")
         for line in wrong:
             typer.echo(f"  {line}")
-    if not chosen:
+    if not chosen and not failed:
         typer.echo("no models")
     if failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _say_broken(every: Sequence[Any]) -> bool:
+    """Name each manifest that cannot be used; tell whether there is one."""
+    broken = [item for shelf in every for item in shelf.broken]
+    for item in broken:
+        typer.echo(str(item.error), err=True)
+    return bool(broken)
+
+
+@app.command("promote")
+def promote_command(
+    model: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="The candidate.")],
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(help="Of models evaluate CANDIDATE --against PARENT; may be repeated."),
+    ] = None,
+    gate: Annotated[
+        list[str] | None,
+        typer.Option(help="Figure that may not be worse, or only by so much: map50:0.01; may be repeated."),
+    ] = None,
+    models_dir: ModelsDir = SITE_MODELS,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Promote it all the same; needs --reason.")] = False,
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+) -> None:
+    """Make a version the one its bare name means; exit code 1 if a gate says that it is worse."""
+    from models.promotion import GATES, judge_gates, parent_of, parse_gate, promote  # noqa: PLC0415
+    from models.registry import find_model  # noqa: PLC0415
+
+    if "@" not in model:
+        msg = f"{model!r}: name the version, as in {model}@0.2.0"
+        raise ModelConfigError(msg)
+    if force and not reason.strip():
+        msg = "--force needs --reason: why a worse or unjudged version is to run"
+        raise ModelConfigError(msg)
+    candidate = find_model(model, models_dir)
+    gates = [parse_gate(text) for text in gate or GATES]
+    parent = parent_of(candidate, models_dir)
+    if parent is not None and not report and not force:
+        msg = (
+            f"--report is missing; make one: towerwatch models evaluate {model} "
+            f"--against {parent.manifest.reference} --data DATA --json REPORT"
+        )
+        raise ModelConfigError(msg)
+    outcomes = () if parent is None else judge_gates(candidate, parent, report or [], gates)
+    for outcome in outcomes:
+        typer.echo(str(outcome))
+    change = promote(candidate, models_dir, outcomes, forced=force, reason=reason)
+    typer.echo(f"{model} is active in {models_dir}, before it {change.before or 'nothing'}")
+
+
+@app.command("rollback")
+def rollback_command(
+    name: Annotated[str, typer.Argument(help="Name of the model.")],
+    models_dir: ModelsDir = SITE_MODELS,
+    *,
+    reason: Annotated[str, typer.Option(help="Kept in the history.")] = "",
+) -> None:
+    """Make the version active again that the last promotion replaced."""
+    from models.promotion import rollback  # noqa: PLC0415 - keeps --help quick
+
+    change = rollback(name, models_dir, reason)
+    typer.echo(f"{name}@{change.version} is active in {models_dir}, before it {change.before}")
 
 
 @app.command("predict")

@@ -1,8 +1,10 @@
 """Find models: those shipped in the wheel, and a site's own in a folder of the same layout.
 
-``<root>/<name>/<version>/manifest.json`` beside the files it names. A text file
-``<models_dir>/<name>/active`` with a version in it makes that version the one that a bare name
-means; otherwise the newest is meant, the site's own before the shipped one of the same version.
+``<root>/<name>/<version>/manifest.json`` beside the files it names. A bare name means the version in
+the text file ``<models_dir>/<name>/active``, which ``models promote`` and ``rollback`` write. Where
+there is none, it means the newest version that is no candidate, the site's own before the shipped
+one of the same version. A candidate is a version in a site's folder whose manifest names a parent: a
+retrained model, which runs nowhere by a bare name until it is promoted.
 """
 
 from __future__ import annotations
@@ -35,6 +37,11 @@ class FoundModel:
     folder: Path
     origin: Literal["shipped", "site", "path"]
 
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it must be promoted before a bare name can mean it."""
+        return self.origin == "site" and self.manifest.parent is not None
+
 
 def shipped_dir() -> Path:
     """Return the folder of the models that come with the wheel; it may be absent."""
@@ -56,40 +63,67 @@ def find_model(name_or_path: str, models_dir: Path | None = None) -> FoundModel:
         path = path / MANIFEST_FILE if path.is_dir() else path
         return FoundModel(read_manifest(path), path.parent, "path")
     name, _, version = name_or_path.partition("@")
-    versions = versions_of(name, models_dir)
-    if not versions:
+    shelf = shelf_of(name, models_dir)
+    if not shelf.found and not shelf.broken:
         have = sorted(set(_names(models_dir)))
         msg = f"no model {name!r}; there are: {', '.join(have) or 'none'}"
         raise ModelConfigError(msg)
     wanted = version or active_version(name, models_dir)
-    if not wanted:
-        return versions[0]
-    for found in versions:
-        if found.manifest.version == wanted:
-            return found
-    have = [found.manifest.version for found in versions]
-    msg = f"model {name!r} has no version {wanted!r}; there are: {', '.join(have)}"
-    raise ModelConfigError(msg)
+    return _version(shelf, wanted) if wanted else _unchosen(shelf)
 
 
-def versions_of(name: str, models_dir: Path | None = None) -> list[FoundModel]:
-    """Return all versions of a model, newest first, the site's own before a shipped equal."""
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A manifest that cannot be used, the version that its folder names, and why."""
+
+    path: Path
+    error: ModelConfigError
+
+    @property
+    def version(self) -> str:
+        """Version by the name of the folder."""
+        return self.path.parent.name
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """All versions of one model: newest first, the site's own before a shipped equal; and broken ones."""
+
+    name: str
+    found: tuple[FoundModel, ...]
+    broken: tuple[Broken, ...] = ()
+
+
+def shelf_of(name: str, models_dir: Path | None = None) -> Shelf:
+    """Read all manifests of a model; a broken one does not hide the others."""
     if not re.match(NAME_PATTERN, name):
-        return []
-    found = []
+        return Shelf(name, ())
+    found: list[FoundModel] = []
+    broken: list[Broken] = []
     for origin, root in _roots(models_dir):
         for path in sorted((root / name).glob(f"*/{MANIFEST_FILE}")):
-            manifest = read_manifest(path)
-            if (manifest.name, manifest.version) != (name, path.parent.name):
+            try:
+                manifest = read_manifest(path)
+            except ModelConfigError as error:
+                broken.append(Broken(path, error))
+                continue
+            if (manifest.name, manifest.version) == (name, path.parent.name):
+                found.append(FoundModel(manifest, path.parent, origin))
+            else:
                 msg = f"{path}: names {manifest.reference}, but lies in {name}/{path.parent.name}"
-                raise ModelConfigError(msg)
-            found.append(FoundModel(manifest, path.parent, origin))
-    return sorted(found, key=lambda item: natural_key(item.manifest.version), reverse=True)
+                broken.append(Broken(path, ModelConfigError(msg)))
+    newest_first = sorted(found, key=lambda item: natural_key(item.manifest.version), reverse=True)
+    return Shelf(name, tuple(newest_first), tuple(broken))
+
+
+def shelves(models_dir: Path | None = None) -> list[Shelf]:
+    """Return every model with all its versions, by name."""
+    return [shelf_of(name, models_dir) for name in sorted(set(_names(models_dir)))]
 
 
 def list_models(models_dir: Path | None = None) -> list[FoundModel]:
-    """Return every model, by name, newest version first."""
-    return [found for name in sorted(set(_names(models_dir))) for found in versions_of(name, models_dir)]
+    """Return every model that can be used, by name, newest version first."""
+    return [found for shelf in shelves(models_dir) for found in shelf.found]
 
 
 def active_version(name: str, models_dir: Path | None) -> str | None:
@@ -121,6 +155,32 @@ def verify(found: FoundModel) -> list[str]:
         if size_bytes != file.bytes:
             wrong.append(f"{found.folder / file.path}: {size_bytes} bytes, the manifest names {file.bytes}")
     return wrong
+
+
+def _version(shelf: Shelf, wanted: str) -> FoundModel:
+    for found in shelf.found:
+        if found.manifest.version == wanted:
+            return found
+    for broken in shelf.broken:
+        if broken.version == wanted:
+            raise broken.error
+    have = [found.manifest.version for found in shelf.found]
+    msg = f"model {shelf.name!r} has no version {wanted!r}; there are: {', '.join(have) or 'none'}"
+    raise ModelConfigError(msg)
+
+
+def _unchosen(shelf: Shelf) -> FoundModel:
+    """Return what a bare name means where the site has chosen nothing."""
+    settled = [found for found in shelf.found if not found.is_candidate]
+    newest = natural_key(settled[0].manifest.version) if settled else ()
+    for broken in shelf.broken:
+        if natural_key(broken.version) > newest:  # it may be the one that is meant
+            raise broken.error
+    if settled:
+        return settled[0]
+    candidate = shelf.found[0].manifest.reference
+    msg = f"model {shelf.name!r}: only candidates are here; choose one: towerwatch models promote {candidate}"
+    raise ModelConfigError(msg)
 
 
 def _roots(models_dir: Path | None) -> list[tuple[Literal["site", "shipped"], Path]]:

@@ -125,8 +125,16 @@ def test_nothing_to_verify_is_said(models_dir):
         pytest.param(["verify", "nope"], 2, "no model 'nope'", id="verify"),
         pytest.param(["predict", "nope", "."], 2, "holds no picture", id="predict nothing"),
         pytest.param(
-            ["import", "x.onnx", "--name", "x", "--labels", "a"], 1, "x.onnx: cannot be read", id="import"
+            ["import", "x.onnx", "--name", "x", "--labels", "a"], 2, "x.onnx: cannot be read", id="import"
         ),
+        pytest.param(
+            ["import", "x.onnx", "--name", "x", "--labels", "none.txt"], 2, "no such labels file", id="labels"
+        ),
+        pytest.param(["predict", "nope", "x.jpg"], 2, "x.jpg: no such picture", id="predict picture"),
+        pytest.param(["promote", "nope"], 2, "name the version", id="promote a bare name"),
+        pytest.param(["promote", "nope@1", "--force"], 2, "--force needs --reason", id="force"),
+        pytest.param(["promote", "nope@1"], 2, "no model 'nope'", id="promote"),
+        pytest.param(["rollback", "nope"], 2, "no promotion to take back", id="rollback"),
         pytest.param(["import", "x.onnx", "--name", "x", "--size", "big"], 2, "write WxH", id="size"),
         pytest.param(
             ["import", "x.onnx", "--name", "x", "--probe", "p.jpg"], 2, "--probe p.jpg: cannot", id="probe"
@@ -150,3 +158,17 @@ def test_import_takes_size_and_probe(tmp_path, models_dir):
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "3 boxes of at least 0.25" in words(result)
+
+
+def test_a_broken_manifest_is_named_and_the_others_are_still_listed_and_verified(add_model, models_dir):
+    add_model()
+    (add_model("other") / "manifest.json").write_text('{"name": "other"}')
+    listed = run("list", models_dir=models_dir)
+    assert listed.exit_code == 1
+    assert "tiny@1.0.0" in listed.output
+    assert "other/1.0.0/manifest.json: version: Field required" in words(listed)
+    verified = run("verify", models_dir=models_dir)
+    assert verified.exit_code == 1
+    assert "tiny@1.0.0: ok" in verified.output
+    assert "other/1.0.0/manifest.json: version: Field required" in words(verified)
+    assert run("verify", "tiny", models_dir=models_dir).exit_code == 0

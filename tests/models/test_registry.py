@@ -92,6 +92,39 @@ def test_a_folder_that_is_named_otherwise_is_an_error(add_model, models_dir):
         find_model("tiny", models_dir)
 
 
+def with_parent(folder, parent="tiny@1.0.0"):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "parent": parent}))
+    return folder
+
+
+def test_a_bare_name_never_means_a_candidate(add_model, models_dir, shipped):
+    with_parent(add_model(version="1.1.0"))
+    with pytest.raises(ModelConfigError, match=r"choose one: towerwatch models promote tiny@1\.1\.0"):
+        find_model("tiny", models_dir)
+    add_model()
+    assert find_model("tiny", models_dir).manifest.version == "1.0.0"
+    assert find_model("tiny@1.1.0", models_dir).manifest.version == "1.1.0"
+    move_to(shipped, with_parent(add_model(version="1.2.0")))
+    assert find_model("tiny", models_dir).manifest.version == "1.2.0"  # what ships was promoted by us
+
+
+@pytest.mark.parametrize(("version", "hidden"), [("0.9.0", False), ("2.0.0", True)], ids=["older", "newer"])
+def test_a_broken_manifest_matters_only_where_it_may_be_meant(add_model, models_dir, version, hidden):
+    add_model()
+    (add_model(version=version) / "manifest.json").write_text("{")
+    assert find_model("tiny@1.0.0", models_dir).manifest.version == "1.0.0"
+    with pytest.raises(ModelConfigError, match=rf"tiny/{version}/manifest\.json"):
+        find_model(f"tiny@{version}", models_dir)
+    if hidden:
+        with pytest.raises(ModelConfigError, match=r"tiny/2\.0\.0/manifest\.json"):
+            find_model("tiny", models_dir)
+    else:
+        assert find_model("tiny", models_dir).manifest.version == "1.0.0"
+    (models_dir / "tiny" / "active").write_text("1.0.0\n")
+    assert find_model("tiny", models_dir).manifest.version == "1.0.0"
+
+
 def test_verify_names_each_file_that_is_wrong(add_model, models_dir):
     folder = add_model()
     found = find_model("tiny", models_dir)
