@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from edge.observe import Box
+from towerwatch.geometry.ellipse import Ellipse
 
 
 class EpisodePhase(StrEnum):
@@ -48,6 +49,7 @@ class EpisodeEvent:
         measures: numbers the rule measured, unit in the name.
         rule, model, precision: what decided, with versions; model and precision None without one.
         reason: a word for camera_blind and the like, None otherwise.
+        place: where on the ground, None where the view is not calibrated.
 
     """
 
@@ -69,3 +71,4 @@ class EpisodeEvent:
     ended_at: datetime | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
+    place: Ellipse | None = None

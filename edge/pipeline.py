@@ -13,6 +13,7 @@ from edge.config import AnyRuleConfig, CameraConfig, SmokeRuleConfig, ViewConfig
 from edge.episode import EpisodeEvent
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
 from edge.observe import Box, Observation, Rule
+from edge.place import Placer, placer_of
 from edge.rules import build_rule
 from edge.track import Tracker
 from models.detections import Detections
@@ -43,6 +44,7 @@ class _View:
     config: ViewConfig
     rules: list[_Bound]
     trackers: dict[str, Tracker]
+    placer: Placer | None
     last_s: float | None = None
 
 
@@ -113,7 +115,7 @@ class CameraPipeline:
             lifecycle = Lifecycle(self.camera.id, view.preset, terms, self.new_id)
             bound.append(_Bound(key, source, config, rule, lifecycle))
         tracked = sorted({one.source for one in bound if one.config.kind != "smoke"})
-        return _View(view, bound, {name: Tracker() for name in tracked})
+        return _View(view, bound, {name: Tracker() for name in tracked}, placer_of(self.camera, view))
 
     def _source(self, config: AnyRuleConfig) -> tuple[str, Detector]:
         """Return the detector of a rule, through tiles where it wants them, and a name for its boxes."""
@@ -176,6 +178,9 @@ class CameraPipeline:
                 gap_s=gap_s,
             )
             events += one.lifecycle.step(frame.captured_at, gap_s, one.rule(seen))
+        if view.placer is not None:
+            size_px = (frame.width_px, frame.height_px)
+            events = [view.placer.placed(event, size_px) for event in events]
         return tuple(events)
 
     def _detect(self, name: str, frame: Frame, view: ViewConfig) -> Detections:

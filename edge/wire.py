@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from alerts.messages import AlertMessage, ClockState, Evidence, NamedBox, Position
 from edge.episode import EpisodeEvent, EpisodePhase, LabelledBox
+from towerwatch.geometry.ellipse import Ellipse
 
 MAX_BOXES = 32
 MAX_MEASURES = 32
@@ -31,7 +32,6 @@ def to_message(
     outbox_seq: int,
     clock: ClockState,
     evidence: Iterable[Evidence] = (),
-    position: Position | None = None,
     historical: bool = False,
 ) -> AlertMessage:
     """Make the message of an opened, updated or closed episode.
@@ -68,7 +68,7 @@ def to_message(
             "clock": clock,
             "confidence": min(max(event.confidence, 0.0), 1.0),
             "boxes": _named(event.boxes),
-            "position": position,
+            "position": event.place and _position(event.place),
             "measures": dict(measures[:MAX_MEASURES]),
             "reason": event.reason,
             "evidence": tuple(evidence),
@@ -77,6 +77,17 @@ def to_message(
             "rule": event.rule,
             "historical": historical,
         }
+    )
+
+
+def _position(place: Ellipse) -> Position:
+    return Position(
+        lat_deg=round(place.lat_deg, 7),  # 1 cm
+        lon_deg=round(place.lon_deg, 7),
+        semi_major_m=round(place.semi_major_m, 1),
+        semi_minor_m=round(place.semi_minor_m, 1),
+        orientation_deg=round(place.orientation_deg, 2) % 180,
+        bearing_deg=None if place.bearing_deg is None else round(place.bearing_deg, 2) % 360,
     )
 
 
