@@ -242,6 +242,13 @@ class HealthMessage(WireModel):
     version: ShortText
     config_sha256: Sha256
 
+    @model_validator(mode="after")
+    def _consistent(self) -> HealthMessage:
+        if self.part >= self.parts:
+            msg = f"part {self.part} is none of {self.parts} parts, counted from 0"
+            raise ValueError(msg)
+        return self
+
 
 class CommandMessage(WireModel):
     """Central asks a box for something; the box answers with a reply of the same id."""

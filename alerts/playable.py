@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from towerwatch.secrets import redact
 
 LIMIT_S = 60.0
 WAIT_S = 30.0
+TRY_AGAIN_S = 600.0  # a clip that could not be transcoded is left alone for so long
+MAX_FAILED = 1000
 PLAYABLE = frozenset({b"avc1", b"avc3"})
 COMMAND = (sys.executable, "-m", "towerwatch", "streams", "transcode")
 
@@ -40,12 +43,13 @@ class Player:
         self._folder = folder
         self._command = tuple(command)
         self._busy = threading.Lock()
+        self._failed: dict[str, tuple[float, str]] = {}  # by digest: when to try again, and why not
 
     def playable(self, sha256: str) -> Path:
         """Return a file that browsers play.
 
         Raises:
-            CannotPlay: the transcoder fails, takes too long, or is busy.
+            CannotPlay: the transcoder fails, has failed lately on this clip, takes too long, or is busy.
 
         """
         source = self._store.path(sha256)
@@ -59,10 +63,23 @@ class Player:
             raise CannotPlay(msg)
         try:
             if not target.is_file():
-                self._transcode(source, target)
+                self._try(sha256, source, target)
         finally:
             self._busy.release()
         return target
+
+    def _try(self, sha256: str, source: Path, target: Path) -> None:
+        """Transcode, unless it has failed lately: each look would cost a minute of a core."""
+        again_s, why = self._failed.get(sha256, (0.0, ""))
+        if time.monotonic() < again_s:
+            raise CannotPlay(why)
+        try:
+            self._transcode(source, target)
+        except CannotPlay as error:
+            while len(self._failed) >= MAX_FAILED:
+                del self._failed[next(iter(self._failed))]
+            self._failed[sha256] = time.monotonic() + TRY_AGAIN_S, str(error)
+            raise
 
     def _transcode(self, source: Path, target: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ fetched comes by its digest and is checked before anything uses it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -252,8 +253,10 @@ class CommandRunner:
         data = self._fetch(arguments.sha256, MAX_CONFIG_BYTES)
         # beside the file it would replace: relative paths in it mean the same
         candidate = target.with_name(f".{target.name}.{arguments.sha256[:12]}.next")
+        former = candidate.with_suffix(".former")
         try:
             write_atomic(candidate, data, mode=0o600)
+            shutil.copy2(target, former)  # all that needs room on the disk comes before the trial
             config = load_config(candidate)
             if moved := [
                 name for name in FIXED_SECTIONS if getattr(config, name) != getattr(self._box.config, name)
@@ -266,14 +269,26 @@ class CommandRunner:
             self._await(trial)
             if not trial.kept:
                 raise PermanentError(f"rolled back: {trial.why}")  # noqa: EM102 - carries the reason
-            shutil.copy2(target, target.with_name(f"{target.name}.previous"))
-            candidate.replace(target)
-            sync_folder(target.parent)
+            self._keep(trial, candidate, former)
         except ConfigError as error:
             raise PermanentError(str(error).replace(str(candidate), "configuration")) from None
         finally:
             candidate.unlink(missing_ok=True)
+            former.unlink(missing_ok=True)
         return Answer("applied", {"sha256": arguments.sha256})
+
+    def _keep(self, trial: Trial, candidate: Path, former: Path) -> None:
+        """Put the file in its place; a box runs what its file says, or the former one again."""
+        target = self._box.paths.config_file
+        try:
+            former.replace(target.with_name(f"{target.name}.previous"))
+            candidate.replace(target)
+        except OSError as error:
+            self._box.try_configuration(Trial(trial.former, trial.former_sha256))
+            msg = f"cannot be kept on the disk ({error.strerror}); the former configuration runs again"
+            raise RetryableError(msg) from None
+        with contextlib.suppress(OSError):
+            sync_folder(target.parent)
 
     def _await(self, trial: Trial) -> None:
         while not trial.done.wait(0.2):

@@ -119,7 +119,7 @@ def check_broker(config: EdgeConfig, link: BrokerLink) -> str:
     verdict: list[str] = []
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,
-        client_id=f"towerwatch-{config.site}-{config.edge}-doctor",
+        client_id=f"towerwatch.{config.site}.{config.edge}.doctor",
         protocol=mqtt.MQTTv5,
     )
     if link.username is not None:

@@ -25,6 +25,8 @@ log = get_logger(__name__)
 
 MAX_PENDING_CHANGES = 20_000
 MAX_EVIDENCE = 16
+# a value that SQLite or the contract refuses, a broken rule of the schema: no later try will mend it
+UNWRITABLE = (sqlite3.Error, ValueError)
 NOBODY_WATCHES = "no longer watched under the present configuration"
 
 
@@ -49,13 +51,13 @@ class Journal:
     def flush(self) -> bool:
         """Write everything that waits, in one transaction; return whether anything waits still.
 
-        Never raises for a full disk or a damaged database: the first waits, the second is set
-        aside, and what waits goes into the fresh one.
+        Never raises: what a full disk holds up waits; a damaged database is set aside, and what waits
+        goes into the fresh one; a record that no database takes is given up, alone, and counted.
         """
         if not self._pending:
             return True
         try:
-            self._write(self._pending)
+            self._write_all()
         except StoreCorrupt as error:
             self._failed(error)
             try:
@@ -67,9 +69,31 @@ class Journal:
             self._failed(error)
             return False
         if self.trouble:
-            log.warning("database can be written again", records=len(self._pending))
-        self._pending, self.trouble = [], ""
+            log.warning("database can be written again")
+        self.trouble = ""
         return True
+
+    def _write_all(self) -> None:
+        try:
+            self._write(self._pending)
+        except UNWRITABLE:
+            self._write_apart()
+        self._pending = []
+
+    def _write_apart(self) -> None:
+        """Write records one by one, and give those up that still cannot be written."""
+        while self._pending:
+            try:
+                self._write(self._pending[:1])
+            except UNWRITABLE:
+                lost = sum(one.event.phase in SENT_PHASES for one in self._pending[0].changes)
+                log.exception(
+                    "record cannot be written, given up", camera=self._pending[0].camera, alerts=lost
+                )
+                self.given_up += len(self._pending[0].changes)
+                with self._store.transaction() as connection:
+                    count_up(connection, "dropped_alerts", lost)
+            del self._pending[0]
 
     def _failed(self, error: RetryableError) -> None:
         if not self.trouble:

@@ -57,11 +57,8 @@ class Outbox:
         return self._store.outbox_id
 
     def reserve(self, connection: sqlite3.Connection) -> int:
-        """Take the next sequence number; never given twice, also after everything was acked."""
-        row = connection.execute("SELECT value FROM meta WHERE key='last_seq'").fetchone()
-        seq = int(row[0]) + 1 if row else 1
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('last_seq', ?)", (str(seq),))
-        return seq
+        """Take the next sequence number; see :meth:`edge.store.Store.reserve`."""
+        return self._store.reserve(connection)
 
     def put(self, connection: sqlite3.Connection, message: AlertMessage) -> None:
         """Store one message and remember it as the latest word on its alert.

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -39,6 +40,7 @@ CONNECT_TIMEOUT_S = 5.0
 KEEPALIVE_S = 20
 DEFAULT_RECEIVE_MAXIMUM = 20
 SESSION_EXPIRY_S = 24 * 3600
+MAX_POSTS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,11 @@ class Publisher:
         self._on_command = on_command
         self._terms = terms or PublisherTerms()
         self._sent: dict[int, _Sent] = {}
-        self._posts: deque[tuple[Channel, bytes, int]] = deque(maxlen=256)
+        # in this order; a long outage fills the second and leaves the first alone
+        self._posts: dict[Channel, deque[tuple[bytes, int]]] = {
+            "reply": deque(maxlen=MAX_POSTS),
+            "health": deque(maxlen=MAX_POSTS),
+        }
         self._dirty = threading.Event()
         self._stopping = threading.Event()
         self._online = threading.Event()
@@ -140,9 +146,9 @@ class Publisher:
         """Say that the outbox has something new."""
         self._dirty.set()
 
-    def post(self, channel: Channel, payload: bytes, *, qos: int) -> None:
-        """Send a message that is not in the outbox (health, reply) when connected; oldest fall out."""
-        self._posts.append((channel, payload, qos))
+    def post(self, channel: Literal["reply", "health"], payload: bytes, *, qos: int) -> None:
+        """Send a message that is not in the outbox when connected; of each kind the oldest fall out."""
+        self._posts[channel].append((payload, qos))
 
     def _topic(self, channel: Channel) -> str:
         return str(Address(self._site, self._edge, channel))
@@ -201,7 +207,8 @@ class Publisher:
         # a fresh client for each connection: no queue of a former one is sent behind our back
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"towerwatch-{self._site}-{self._edge}",
+            # no id holds a dot: two boxes can never share a name, and throw each other out
+            client_id=f"towerwatch.{self._site}.{self._edge}",
             protocol=mqtt.MQTTv5,
         )
         session = _Session(client, time.monotonic())
@@ -279,9 +286,10 @@ class Publisher:
             session.unconfirmed[info.mid] = time.monotonic()
 
     def _pump(self, session: _Session) -> None:
-        while self._posts and len(session.unconfirmed) < session.receive_maximum:
-            channel, payload, qos = self._posts.popleft()
-            self._publish(session, channel, payload, qos=qos)
+        for channel, posts in self._posts.items():
+            while posts and len(session.unconfirmed) < session.receive_maximum:
+                payload, qos = posts.popleft()
+                self._publish(session, channel, payload, qos=qos)
         now_s = time.monotonic()
         if not self._dirty.is_set() and not any(sent.due_s <= now_s for sent in self._sent.values()):
             return

@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Self
 
+from edge.watermark import Watermark
 from towerwatch.errors import ConfigError, RetryableError
 from towerwatch.logs import get_logger
 from towerwatch.timebase import utc_now
@@ -71,6 +72,7 @@ class Store:
         """Remember where the database lies; :meth:`open` opens it."""
         self.folder = folder
         self.path = folder / FILE_NAME
+        self._watermark = Watermark(folder)
         self.outbox_id = ""
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
@@ -195,9 +197,41 @@ class Store:
             connection.executescript(_SCHEMA)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             connection.execute("INSERT OR IGNORE INTO meta VALUES ('outbox_id', ?)", (uuid.uuid4().hex,))
-            self.outbox_id = str(
-                connection.execute("SELECT value FROM meta WHERE key='outbox_id'").fetchone()[0]
-            )
+            meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
+            self.outbox_id = str(meta["outbox_id"])
+            if self._last_known() > int(meta.get("last_seq", 0)):
+                self._rename_outbox(connection)
+
+    def _last_known(self) -> int:
+        try:
+            return self._watermark.last_of(self.outbox_id)
+        except OSError as error:
+            log.warning("last sequence number cannot be read", why=str(error))
+            return 0
+
+    def _rename_outbox(self, connection: sqlite3.Connection) -> None:
+        """Give a database that is older than what it has sent another id, also in what waits in it."""
+        former, self.outbox_id = self.outbox_id, uuid.uuid4().hex
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE meta SET value=? WHERE key='outbox_id'", (self.outbox_id,))
+        connection.execute(
+            "UPDATE outbox SET payload = CAST(json_set(CAST(payload AS TEXT), '$.outbox_id', ?) AS BLOB)",
+            (self.outbox_id,),
+        )
+        connection.execute("COMMIT")
+        log.warning("database was put back from a backup", former=former, outbox_id=self.outbox_id)
+
+    def reserve(self, connection: sqlite3.Connection) -> int:
+        """Take the next sequence number; never given twice, whatever is acked, deleted or restored."""
+        row = connection.execute("SELECT value FROM meta WHERE key='last_seq'").fetchone()
+        seq = int(row[0]) + 1 if row else 1
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('last_seq', ?)", (str(seq),))
+        try:
+            self._watermark.note(self.outbox_id, seq)
+        except OSError as error:
+            msg = f"last sequence number cannot be written: {error.strerror}"
+            raise StoreFull(msg) from None
+        return seq
 
     def _set_aside(self, why: str) -> None:
         stamp = utc_now().strftime("%Y%m%dT%H%M%S%f")

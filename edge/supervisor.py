@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ParamSpec
 
 from alerts.messages import encode
 from edge.blind import BlindTerms, BlindWatch
@@ -50,6 +51,7 @@ FIRST_HEALTH_S = 5.0
 TIDY_EVERY_S = 60.0
 BATCH = 500
 BLIND_KEY = "blind:"  # beside camera ids, which hold no colon
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Supervisor:
             try:
                 self.index.tidy(self._terms.retention_s, orphan_age_s=0.0)
                 self._take_up_cameras()
+                self._resume_cameras()
                 self._publisher.start()
                 self._uploader.start()
                 self._commands.start()
@@ -168,7 +171,7 @@ class Supervisor:
         self._health_said_s = next_tick_s
         watchdog_s = (self._notifier.watchdog_s or 20.0) / 4
         while not self._stopping.is_set():
-            self._drain(TICK_S / 2)
+            self._guarded(self._drain, TICK_S / 2)
             now_s = time.monotonic()
             if now_s >= next_tick_s:
                 next_tick_s = now_s + TICK_S
@@ -183,9 +186,9 @@ class Supervisor:
                 next_beat_s = now_s + watchdog_s
                 self._notifier.send("WATCHDOG=1")
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guarded(self, step: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            step()
+            step(*args, **kwargs)
         except RetryableError as error:
             log.warning("step put off", step=step.__name__, why=str(error))
         except Exception:  # the supervisor's loop must not end for one failed step; traceback
@@ -210,19 +213,23 @@ class Supervisor:
     # --- cameras and workers ------------------------------------------------------------------
 
     def _take_up_cameras(self) -> None:
-        states = self.store.states()
-        known = {camera.id for camera in self.config.cameras}
         terms = self._terms.blind or BlindTerms(open_after_s=self.config.limits.blind_after_s)
         self._watches, self._tallies = {}, {}
         for camera in self.config.cameras:
             stale_s = max(terms.stale_after_s, 5 * camera.interval_s)
             watch = BlindWatch(camera.id, BlindTerms(terms.open_after_s, terms.close_after_s, stale_s))
-            with contextlib.suppress(ValueError, KeyError):
-                watch.load(json.loads(states.get(BLIND_KEY + camera.id, b"null")))
             self._watches[camera.id] = watch
             self._tallies[camera.id] = CameraTally(camera.id, camera.interval_s)
+
+    def _resume_cameras(self) -> None:
+        """Go on with what the database knows of the cameras, and close what nothing follows any more."""
+        states = self.store.states()
+        for camera_id, watch in self._watches.items():
+            with contextlib.suppress(ValueError, KeyError):
+                watch.load(json.loads(states.get(BLIND_KEY + camera_id, b"null")))
             followed = frozenset({watch.alert_id} if watch.alert_id else ())
-            self._journal.close_unwatched(camera.id, followed, blindness=True)
+            self._journal.close_unwatched(camera_id, followed, blindness=True)
+        known = self._watches.keys()
         for camera_id in self.outbox.cameras_with_open_alerts() - known:
             for blindness in (True, False):
                 self._journal.close_unwatched(camera_id, frozenset(), blindness=blindness)
@@ -263,10 +270,11 @@ class Supervisor:
         for worker in self.workers:
             worker.order_stop()
         while any(worker.alive for worker in self.workers) and time.monotonic() < deadline_s:
-            self._drain(0.05)
+            self._guarded(self._drain, 0.05)
         for worker in self.workers:
             worker.finish(deadline_s)
-        self._drain(0.0)
+        while not self._inbox.empty():
+            self._guarded(self._drain, 0.0)
         self.workers = []
 
     # --- what workers say ---------------------------------------------------------------------
@@ -286,7 +294,7 @@ class Supervisor:
             if letter.message is None:
                 ended.append(worker)
             else:
-                self._read(worker, letter)
+                self._guarded(self._read, worker, letter)
         if self._journal.flush() and letters:
             self._publisher.wake()
             self._uploader.wake()
@@ -441,8 +449,8 @@ class Supervisor:
     def _begin_trial(self, trial: Trial, now_s: float) -> None:
         trial.former, trial.former_sha256 = self.config, self.paths.config_sha256
         trial.began_s = now_s
-        self._swap(trial.config, trial.sha256)
         self._trial = trial
+        self._swap(trial.config, trial.sha256)
 
     def _swap(self, config: EdgeConfig, sha256: str) -> None:
         self._stop_workers(time.monotonic() + 5.0)
@@ -452,6 +460,7 @@ class Supervisor:
         self.index.limit_bytes = config.limits.evidence_mib * MIB
         self.paths = BoxPaths(self.paths.config_file, sha256)
         self._take_up_cameras()
+        self._guarded(self._resume_cameras)  # a database that cannot be read now keeps no worker away
         self._start_workers()
 
 

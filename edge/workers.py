@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import queue
 import threading
@@ -20,6 +21,7 @@ from towerwatch.logs import get_logger
 log = get_logger(__name__)
 
 STABLE_S = 300.0  # a worker that lived so long is no longer counted as failing in a row
+_LIVES = itertools.count(1)  # over all workers, those of a former configuration included
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class WorkerTerms:
 class Letter:
     """One message of a worker; ``message`` is None when its pipe has ended.
 
-    ``life`` tells a worker's lives apart: letters of a former one are history.
+    ``life`` is never given twice: letters of a former life, or of a worker that was replaced, are history.
     """
 
     worker: int
@@ -98,7 +100,7 @@ class WorkerHandle:
         """Start a new life, which continues from ``states``."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        self.life += 1
+        self.life = next(_LIVES)
         self.ready = False
         self.restart_at_s = None
         self._abandon = threading.Event()

@@ -377,9 +377,14 @@ def test_a_clip_that_browsers_cannot_play_is_transcoded_once(tmp_path):
 @pytest.mark.parametrize("body", ["sys.exit(1)", "pass"], ids=["fails", "writes nothing"])
 def test_a_transcoder_that_fails_is_said_to_fail(tmp_path, body):
     store, sha256 = foreign(tmp_path)
-    player = Player(store, tmp_path / "playable", transcoder(tmp_path, body))
-    with pytest.raises(CannotPlay, match="cannot be transcoded"):
-        player.playable(sha256)
+    tried = tmp_path / "tried"
+    player = Player(
+        store, tmp_path / "playable", transcoder(tmp_path, f"open({str(tried)!r}, 'a').write('x'); {body}")
+    )
+    for _look in range(3):
+        with pytest.raises(CannotPlay, match="cannot be transcoded"):
+            player.playable(sha256)
+    assert tried.read_text() == "x", "a look costs a transcoding only after a while"
 
 
 def test_a_transcoder_that_hangs_is_ended_and_a_busy_one_not_waited_for_long(tmp_path, monkeypatch):

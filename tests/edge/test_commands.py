@@ -60,6 +60,7 @@ class Box:
         self.asked.append(trial.config)
         if self.busy:
             return False
+        trial.former, trial.former_sha256 = self.config, self.paths.config_sha256
         if self.keeps:
             trial.settle()
         else:
@@ -195,7 +196,29 @@ def test_a_configuration_that_does_not_leaves_everything_as_it_was(world: World,
     }
     assert says[how] in reply.detail
     assert world.rig.config_file.read_bytes() == before
-    assert sorted(path.name for path in world.rig.folder.iterdir() if "next" in path.name) == []
+    assert [path.name for path in world.rig.folder.iterdir() if path.suffix in {".next", ".former"}] == []
+
+
+def test_a_disk_without_room_for_the_former_file_tries_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.shutil, "copy2", full)
+    reply = world.ask("apply_config", sha256=new_config(world, workers=2)[0])
+    assert (reply.ok, world.box.asked) == (False, [])
+    assert "No space left" in reply.detail
+
+
+def test_a_configuration_that_cannot_be_kept_does_not_go_on_running(world: World) -> None:
+    before = world.rig.config_file.read_bytes()
+    world.rig.config_file.with_name("edge.yaml.previous").mkdir()
+    reply = world.ask("apply_config", sha256=new_config(world, workers=2)[0])
+    assert not reply.ok
+    assert "the former configuration runs again" in reply.detail
+    assert [config.workers for config in world.box.asked] == [2, 1]
+    assert world.rig.config_file.read_bytes() == before
 
 
 def model(world: World, tmp_path: Path, **changes: Any) -> tuple[str, bytes]:

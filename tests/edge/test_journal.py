@@ -189,6 +189,23 @@ def test_what_does_not_fit_the_contract_goes_without_ornaments_or_is_counted(box
     assert box.outbox.health(0, 0).dropped_alerts == 1
 
 
+def test_a_record_that_no_database_takes_does_not_hold_up_the_others(box: Box) -> None:
+    before, poison, after = new_id(), new_id(), new_id()
+    with box.store.transaction() as connection:  # the number that the second message will get is taken
+        connection.execute("INSERT INTO outbox VALUES (2, 'x', 'updated', 0, 0, '', x'7b7d', 1)")
+    box.journal.add(
+        CameraRecord(camera, b"{}", (Change(event(alert, OPENED, 0, 9, camera=camera)),))
+        for camera, alert in (("cam-1", before), ("cam-2", poison), ("cam-\udcff", after))
+    )
+    assert box.journal.flush()
+    with box.store.transaction() as connection:
+        connection.execute("DELETE FROM outbox WHERE seq=2")
+    assert box.commit(Change(event(after, OPENED, 0, 9)))
+    assert [one.alert_id for one in box.sent()] == [before, after]
+    assert box.outbox.health(0, 0).dropped_alerts == 2
+    assert box.store.states().keys() == {"cam-1"}
+
+
 def test_alerts_that_nothing_follows_any_more_are_closed(box: Box) -> None:
     gone, followed, blind = new_id(), new_id(), new_id()
     blindness = replace(event(blind, OPENED, 0, 9), kind="camera_blind", boxes=())

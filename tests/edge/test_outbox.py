@@ -40,6 +40,25 @@ def test_sequence_numbers_are_never_given_twice(tmp_path: Path) -> None:
         assert add(store, Outbox(store, 1 << 20)).outbox_seq == 4
 
 
+def test_a_database_put_back_from_a_backup_gives_no_number_twice(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        outbox = Outbox(store, 1 << 20)
+        waits = add(store, outbox)
+        former = store.outbox_id
+    backup = store.path.read_bytes()
+    with Store(tmp_path) as store:
+        add(store, Outbox(store, 1 << 20))
+        assert store.outbox_id == former, "an ordinary restart is no restoring"
+    store.path.write_bytes(backup)
+    with Store(tmp_path) as store:
+        outbox = Outbox(store, 1 << 20)
+        assert store.outbox_id != former
+        after = add(store, outbox)
+        left = [decode("alert", row.payload) for row in waiting(outbox)]
+        assert left == [waits.model_copy(update={"outbox_id": store.outbox_id}), after]
+        assert outbox.acknowledge(store.outbox_id, [waits.outbox_seq, after.outbox_seq]) == 2
+
+
 def test_updates_are_given_up_first_then_closed_and_counted(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         outbox = Outbox(store, 8 * 900)

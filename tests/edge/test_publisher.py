@@ -17,10 +17,10 @@ import pytest
 from edge_kit import add, message
 from mqtt_peer import Peer
 
-from alerts.messages import CommandMessage, StatusMessage, encode
+from alerts.messages import CommandMessage, ReplyMessage, encode
 from edge.links import BrokerLink
 from edge.outbox import Outbox
-from edge.publisher import Publisher, PublisherTerms
+from edge.publisher import MAX_POSTS, Publisher, PublisherTerms
 from edge.store import Store
 from towerwatch.secrets import Secret
 from towerwatch.timebase import utc_now
@@ -176,10 +176,26 @@ def test_commands_come_in_replies_go_out_and_nonsense_harms_nobody(
         command = CommandMessage(command_id=uuid.uuid4().hex, at=utc_now(), name="reconcile")
         peer.send("command", command)
         components.wait_until(lambda: commands == [command])
-        sender.post(
-            "status", encode(StatusMessage(online=True, boot_id="0" * 32, at=utc_now(), version="x")), qos=1
-        )
-        components.wait_until(lambda: len(peer.statuses()) == 2)
+        reply = ReplyMessage(command_id=command.command_id, at=utc_now(), ok=True)
+        sender.post("reply", encode(reply), qos=1)
+        components.wait_until(lambda: peer.replies() == [reply])
+    finally:
+        assert sender.stop(5)
+        peer.close()
+
+
+def test_a_reply_outlasts_the_health_of_a_long_outage(
+    mosquitto: components.Mosquitto, box: tuple[Store, Outbox]
+) -> None:
+    peer = Peer(mosquitto.port, acks=True)
+    sender = publisher(box[1], mosquitto.port)
+    reply = ReplyMessage(command_id=uuid.uuid4().hex, at=utc_now(), ok=True)
+    sender.post("reply", encode(reply), qos=1)
+    for _ in range(10 * MAX_POSTS):  # hours of it, before the broker is there
+        sender.post("health", b"", qos=0)
+    sender.start()
+    try:
+        components.wait_until(lambda: peer.replies() == [reply])
     finally:
         assert sender.stop(5)
         peer.close()

@@ -34,9 +34,11 @@ from edge.commands import Trial
 from edge.config import load_config
 from edge.links import resolve_links
 from edge.outbox import Outbox
+from edge.records import CameraRecord, Resumed
+from edge.spec import WorkerSpec
 from edge.store import Store
 from edge.supervisor import BoxPaths, Supervisor, SupervisorTerms
-from edge.workers import WorkerTerms
+from edge.workers import Inbox, Letter, WorkerTerms
 from streams.serve import ServedFolder
 from towerwatch.timebase import utc_now
 
@@ -458,6 +460,7 @@ def test_a_blind_camera_that_left_and_comes_back_still_blind_is_a_new_alert(tmp_
         box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64), terms=terms)
         with box.store:
             box._take_up_cameras()
+            box._resume_cameras()
             if "away" in names:
                 box._watches["away"].in_trouble(BlindReason.UNREACHABLE, "", time.monotonic() - 1.0)
             box._tick()
@@ -470,6 +473,92 @@ def test_a_blind_camera_that_left_and_comes_back_still_blind_is_a_new_alert(tmp_
     again = blind_now("here", "away")
     assert len(again) == 1
     assert again != first
+
+
+class Idle:
+    """A worker without a process."""
+
+    def __init__(self, spec: WorkerSpec, inbox: Inbox, terms: WorkerTerms | None = None) -> None:
+        del inbox, terms
+        self.spec, self.index = spec, spec.index
+        self.life = self.restarts = 0
+        self.ready = self.alive = self.stopping = False
+        self.ended_s: float | None = None
+        self.restart_at_s: float | None = None
+
+    def start(self, states: object) -> None:
+        del states
+        self.life, self.ready, self.restart_at_s = next(edge_workers._LIVES), True, None
+
+    def heard(self, *_: object) -> None:
+        pass
+
+    def kill_if_hanging(self, now_s: float) -> None:
+        pass
+
+    def order_stop(self) -> None:
+        self.stopping = True
+
+    def finish(self, deadline_s: float) -> None:
+        pass
+
+    def ended(self, now_s: float) -> None:
+        self.ended_s = now_s
+
+
+@pytest.fixture
+def idle_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    monkeypatch.setattr("edge.supervisor.WorkerHandle", Idle)
+    rig = Rig(tmp_path / "box", [camera("street-1", "rtsp://127.0.0.1:1/none")])
+    config = load_config(rig.write())
+    box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64))
+    with box.store:
+        box._take_up_cameras()
+        box._start_workers()
+        yield box
+
+
+def test_letters_of_a_worker_that_was_replaced_reach_no_other(idle_box: Supervisor) -> None:
+    (former,) = idle_box.workers
+    late = Letter(former.index, former.life, None)
+    idle_box._swap(idle_box.config, "1" * 64)
+    (worker,) = idle_box.workers
+    idle_box._inbox.put(late)
+    idle_box._drain(0.0)
+    assert worker is not former
+    assert worker.ended_s is None, "the end of another"
+
+
+def test_what_a_stopped_worker_has_left_is_read_to_its_end(idle_box: Supervisor) -> None:
+    (worker,) = idle_box.workers
+    for number in range(1200):
+        record = CameraRecord("street-1", b"%d" % number)
+        idle_box._inbox.put(Letter(worker.index, worker.life, record))
+    idle_box._stop_workers(time.monotonic())
+    assert idle_box.store.states() == {"street-1": b"1199"}
+
+
+def test_a_letter_that_cannot_be_read_does_not_end_the_box_nor_hold_up_others(idle_box: Supervisor) -> None:
+    (worker,) = idle_box.workers
+    with idle_box.store.transaction() as connection:
+        connection.execute(
+            "INSERT INTO alert VALUES ('x', 'street-1', 'smoke', 'opened', NULL, 'no message', 0)"
+        )
+    for message in (Resumed("street-1", frozenset()), CameraRecord("street-1", b"{}")):
+        idle_box._inbox.put(Letter(worker.index, worker.life, message))
+    idle_box._drain(0.0)
+    assert idle_box.store.states() == {"street-1": b"{}"}
+
+
+def test_a_database_that_cannot_be_read_keeps_no_worker_away(idle_box: Supervisor) -> None:
+    idle_box.store.close()
+    idle_box._begin_trial(Trial(idle_box.config, "1" * 64), time.monotonic())
+    (worker,) = idle_box.workers
+    assert (worker.ready, worker.restart_at_s is None) == (False, False), "it waits for its states"
+    worker.restart_at_s = 0.0
+    idle_box.store.open()
+    idle_box._tick()
+    assert worker.ready
 
 
 @pytest.mark.parametrize("broken", ["certificate", "data_dir"])
