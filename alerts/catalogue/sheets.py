@@ -1,0 +1,186 @@
+"""CSV and XLSX as tables of text, each cell with its row and column, so that every error has an address."""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import Path
+
+from alerts.catalogue.columns import DEPARTMENT_SHEETS, FLOW_SHEETS, Column, letter
+from towerwatch.errors import ConfigError, Problem
+from towerwatch.yamlconfig import nearest
+
+MAX_BYTES = 32 << 20
+MAX_ROWS = 20_000
+MAX_CELL = 2_000
+# what a spreadsheet shows where a formula has failed
+_FAILED = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"})
+
+
+@dataclass(slots=True)
+class Record:
+    """One row that holds something: its number, the text of each field, and which fields are unreadable."""
+
+    row: int
+    values: dict[str, str] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Table:
+    """The rows of one sheet, read by column; ``problems`` is where the readers put what is wrong."""
+
+    file: str
+    columns: dict[str, str] = field(default_factory=dict)  # field -> "F severity", as problems name it
+    records: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, row: int, of: str, text: str) -> None:
+        """Note a problem in a row, at the column of a field."""
+        self.problems.append(Problem(self.file, row, self.columns.get(of, of), text))
+
+
+def read_sheets(path: Path) -> dict[str, list[Sequence[object]]]:
+    """Return the rows of each sheet of a CSV or XLSX file; a CSV has the one sheet ``flows``.
+
+    Raises:
+        ConfigError: it cannot be read, is too large, or is neither.
+
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_BYTES >> 20} MiB")])
+    if path.suffix.lower() == ".csv":
+        return {FLOW_SHEETS[0]: list(_csv_rows(path, data))}
+    return _xlsx_sheets(path, data)
+
+
+def flow_sheet(sheets: dict[str, list[Sequence[object]]]) -> str:
+    """Return the name of the sheet with the flows: the one so called, else the first."""
+    return next((name for name in sheets if name.lower() in FLOW_SHEETS), next(iter(sheets)))
+
+
+def department_sheet(sheets: dict[str, list[Sequence[object]]]) -> str | None:
+    """Return the name of the sheet with the departments, None without one."""
+    return next((name for name in sheets if name.lower() in DEPARTMENT_SHEETS), None)
+
+
+def read_table(file: str, rows: Iterable[Sequence[object]], columns: Sequence[Column]) -> Table:
+    """Read rows by their heading, which is the first that holds anything; raise ConfigError for a bad one."""
+    table, places = Table(file), dict[int, Column]()
+    for number, cells in enumerate(rows, start=1):
+        texts = [_text(cell) for cell in cells]
+        if not any(texts):
+            continue
+        if number > MAX_ROWS:
+            raise ConfigError([Problem(file, number, "", f"more than {MAX_ROWS} rows")])
+        if not places:
+            places = _heading(table, number, texts, columns)
+            continue
+        table.records.append(_record(table, number, texts, places))
+    if not places:
+        raise ConfigError([Problem(file, None, "", "has no rows")])
+    if not table.records:
+        raise ConfigError([Problem(file, None, "", "has a heading and no rows")])
+    return table
+
+
+def _heading(table: Table, row: int, texts: list[str], columns: Sequence[Column]) -> dict[int, Column]:
+    by_name = {name: column for column in columns for name in (column.field, column.zh)}
+    places: dict[int, Column] = {}
+    for index, text in enumerate(texts):
+        name = text.lower()
+        if not name:
+            continue
+        column = by_name.get(name)
+        if column is None:
+            hint = nearest(name, list(by_name))
+            table.problems.append(
+                Problem(table.file, row, f"{letter(index)} {text}", f"unknown column{hint}")
+            )
+        elif column in places.values():
+            table.wrong(row, column.field, f"stands a second time, in column {letter(index)}")
+        else:
+            places[index] = column
+            table.columns[column.field] = f"{letter(index)} {text}"
+    for column in columns:
+        if column.required and column.field not in table.columns:
+            table.wrong(row, f"{column.field} ({column.zh})", "the column is missing; add it")
+    if table.problems:
+        raise ConfigError(table.problems)  # nothing below can be read
+    return places
+
+
+def _record(table: Table, row: int, texts: list[str], places: dict[int, Column]) -> Record:
+    record = Record(row)
+    for index, text in enumerate(texts):
+        column = places.get(index)
+        if not text:
+            continue
+        if column is None:
+            problem = Problem(table.file, row, letter(index), f"{text[:40]!r} stands outside the table")
+            table.problems.append(problem)
+        elif text in _FAILED or len(text) > MAX_CELL:
+            failed = f"holds the spreadsheet's error {text}"
+            long = f"{len(text)} characters; at most {MAX_CELL}"
+            table.wrong(row, column.field, failed if text in _FAILED else long)
+            record.unreadable.add(column.field)
+        else:
+            kept = text if column.prose else unicodedata.normalize("NFKC", text).strip()
+            record.values[column.field] = kept
+    return record
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, datetime | date | time):
+        return f"the date {cell.isoformat()}"  # a spreadsheet's guess; no column takes one
+    return str(cell).strip()
+
+
+def _csv_rows(path: Path, data: bytes) -> Iterator[Sequence[object]]:
+    for encoding in ("utf-8-sig", "gb18030"):  # the second is what a Chinese Excel writes
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise ConfigError([Problem(str(path), None, "", "is neither UTF-8 nor GB 18030 text")])
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ConfigError([Problem(str(path), reader.line_num, "", f"is not valid CSV: {error}")]) from None
+
+
+def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
+    import openpyxl  # noqa: PLC0415 - slow to load, and only a spreadsheet needs it
+    from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        try:
+            return {
+                sheet.title: list(sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=100, values_only=True))
+                for sheet in book.worksheets
+            }
+        finally:
+            book.close()
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
+        what = " ".join(str(error).split())[:120]
+        text = f"is no XLSX file; save it as one, without a password ({what})"
+        raise ConfigError([Problem(str(path), None, "", text)]) from None
