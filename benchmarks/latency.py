@@ -1,0 +1,233 @@
+"""How soon the city knows: from a picture's arrival to its analysis, and from capture to an incident.
+
+``python -m benchmarks.latency [--quick] [--cameras N] [--embedded] --json OUT``
+
+Real processes on loopback: RTSP server, broker (Mosquitto where installed), database (PostgreSQL where
+installed), central and a box with the shipped detectors.
+
+``analysis``: four 1080p25 H.264 cameras with B-frames, a key frame every 2 s, each key frame analysed
+by the shipped vehicle detector. From the arrival of a key frame's packet to the end of its analysis,
+as the box itself reports it in health (p95 of each camera and health period)::
+
+    streams, reports, lag_p95_ms_median, lag_p95_ms_max
+
+``incidents``: ``--cameras`` rendered cameras, a third each of the demo's scenes. From the capture of
+the picture that a message is about (for ``opened``: the one that confirmed the alert, so the rule's
+own time is not in it) until the message's effect can be read from the database, looked at every
+50 ms.  One object for each phase::
+
+    phase, messages, p50_s, p95_s, p99_s, max_s
+
+``broker`` and ``database`` name what was used; ``ok`` is false if a camera of ``incidents`` gave no
+alert, with the cameras in ``silent``.
+"""
+
+from __future__ import annotations
+
+import queue
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import paho.mqtt.client as mqtt
+import typer
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import select
+
+from alerts.messages import HealthMessage
+from alerts.store.database import Database
+from alerts.store.tables import Alert, AlertPhase
+from benchmarks.clips import write_clip
+from benchmarks.report import Row, document, print_machine, print_table, write_json
+from benchmarks.site import Site
+from towerwatch import demosite
+
+STREAMS = 4
+LOOK_S = 0.05
+QUICK_PERIODS, FULL_PERIODS = 1, 4  # of health, after the first, which speaks of the start
+QUICK_CAMERAS, FULL_CAMERAS = 3, 30
+QUICK_SCENE_S, FULL_SCENE_S = 100.0, 240.0
+CLIP_S = 12
+WHOLE_FRAME = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98))
+_HEALTH_S = 30.0
+_START_S = 30.0
+_RENDER_S = 240.0
+
+
+def analysis_cameras(port: int) -> list[Row]:
+    """Return the configuration of the cameras whose analysis is timed."""
+    zone = {"id": "all", "points": [list(point) for point in WHOLE_FRAME]}
+    rule = {"kind": "illegal_parking", "zone": "all"}
+    return [
+        {
+            "id": f"street-{index}",
+            "url": f"rtsp://127.0.0.1:{port}/street.mp4",
+            "interval_s": 1.0,  # shorter than the key frames' distance, so that each is analysed
+            "views": [{"zones": [zone], "rules": [rule]}],
+        }
+        for index in range(STREAMS)
+    ]
+
+
+def measure_analysis(folder: Path, periods: int, *, embedded: bool) -> Row:
+    """Run four cameras and collect what the box says of their lag."""
+    videos = folder / "analysis"
+    videos.mkdir()
+    write_clip(videos / "street.mp4", CLIP_S, b_frames=2)
+    with Site(folder / "analysis-site", embedded=embedded) as site:
+        site.run_box("box-1", analysis_cameras(site.serve(videos)))
+        lags = health_lags(site.broker_port, periods, _START_S + (periods + 2) * _HEALTH_S)
+    return {
+        "streams": STREAMS,
+        "reports": len(lags),
+        "lag_p95_ms_median": statistics.median(lags) if lags else None,
+        "lag_p95_ms_max": max(lags, default=None),
+    }
+
+
+def health_lags(port: int, periods: int, timeout_s: float) -> list[float]:
+    """Return the p95 of every camera in as many health messages; the first message is left out."""
+    messages: queue.Queue[HealthMessage] = queue.Queue()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.on_connect = lambda client, *_: client.subscribe("towerwatch/v1/+/+/health")
+    client.on_message = lambda _c, _u, message: messages.put(
+        HealthMessage.model_validate_json(message.payload)
+    )
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    lags: list[float] = []
+    deadline = time.monotonic() + timeout_s
+    try:
+        for index in range(periods + 1):
+            message = messages.get(timeout=max(0.1, deadline - time.monotonic()))
+            if index:
+                lags += [camera.lag_p95_ms for camera in message.cameras if camera.lag_p95_ms is not None]
+    except queue.Empty:
+        pass
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return lags
+
+
+def incident_cameras(port: int, videos: Path, count: int) -> list[Row]:
+    """Return the demo's cameras, each as often as makes ``count`` in all."""
+    zones = {
+        camera: demosite.zones_of(videos / f"{scene}.truth.json") for camera, scene in demosite.SCENES.items()
+    }
+    templates = demosite.edge_document(zones, port, None)["cameras"]
+    return [
+        {**templates[index % len(templates)], "id": f"{templates[index % len(templates)]['id']}-{index:02d}"}
+        for index in range(count)
+    ]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What stood in the database, and how old it was when it was first read."""
+
+    ages_s: dict[str, list[float]] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    known: set[tuple[str, int]] = field(default_factory=set)
+
+    def look(self, database: Database) -> None:
+        """Read what is new."""
+        wanted = select(
+            AlertPhase.alert_id, AlertPhase.phase_seq, AlertPhase.phase, AlertPhase.captured_at, Alert.camera
+        )
+        with database.read() as session:
+            found = session.execute(wanted.join(Alert, Alert.id == AlertPhase.alert_id)).all()
+        now = datetime.now(UTC)
+        for alert_id, phase_seq, phase, captured_at, camera in found:
+            if (alert_id, phase_seq) not in self.known:
+                self.known.add((alert_id, phase_seq))
+                self.ages_s.setdefault(str(phase), []).append((now - captured_at).total_seconds())
+                self.opened.add(camera)
+
+    def rows(self) -> list[Row]:
+        """Return the figures of each phase."""
+        return [
+            {
+                "phase": phase,
+                "messages": len(ages),
+                "p50_s": quantile(ages, 0.50),
+                "p95_s": quantile(ages, 0.95),
+                "p99_s": quantile(ages, 0.99),
+                "max_s": max(ages),
+            }
+            for phase, ages in sorted(self.ages_s.items())
+        ]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return the smallest value that at least ``share`` of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
+
+
+def measure_incidents(folder: Path, count: int, scene_s: float, *, embedded: bool) -> Row:
+    """Run ``count`` cameras until each has alerted, or ``scene_s`` is over."""
+    videos = folder / "scenes"
+    with Site(folder / "incidents-site", embedded=embedded) as site:
+        for scene in demosite.scenes_to_render(videos):
+            site.job(f"render-{scene}", *demosite.render_arguments(scene, 0, videos))
+        cameras = incident_cameras(site.serve(videos), videos, count)
+        site.run_box("box-1", cameras)
+        seen, names = Seen(), {camera["id"] for camera in cameras}
+        database = Database(site.database_url or f"sqlite:///{site.folder / 'central-data' / 'central.db'}")
+        deadline = time.monotonic() + _START_S + scene_s
+        try:
+            while not names <= seen.opened and time.monotonic() < deadline:
+                site.family.check()
+                seen.look(database)
+                time.sleep(LOOK_S)
+        finally:
+            database.close()
+        return {
+            "cameras": count,
+            "broker": site.broker,
+            "database": site.database,
+            "phases": seen.rows(),
+            "silent": sorted(names - seen.opened),
+        }
+
+
+def main(
+    json_path: Annotated[Path, typer.Option("--json", help="Where to write the results.")],
+    quick: Annotated[bool, typer.Option("--quick", help="Few cameras, for a short time.")] = False,  # noqa: FBT002
+    cameras: Annotated[int | None, typer.Option(min=3, help="Of the incidents; default 30, quick 3.")] = None,
+    embedded: Annotated[  # noqa: FBT002 - a flag
+        bool, typer.Option("--embedded", help="Embedded broker and SQLite, even where others are installed.")
+    ] = False,
+) -> None:
+    """Time arrival to analysis, and capture to incident."""
+    content: dict[str, Any] = document("latency", quick=quick)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        content["analysis"] = measure_analysis(
+            folder, QUICK_PERIODS if quick else FULL_PERIODS, embedded=embedded
+        )
+        count = cameras or (QUICK_CAMERAS if quick else FULL_CAMERAS)
+        scene_s = QUICK_SCENE_S if quick else FULL_SCENE_S
+        content["incidents"] = measure_incidents(folder, count, scene_s, embedded=embedded)
+    content["ok"] = not content["incidents"]["silent"]
+    print_machine(content)
+    shown = ("streams", "reports", "lag_p95_ms_median", "lag_p95_ms_max")
+    print_table("arrival to analysis", [content["analysis"]], shown)
+    title = "capture to incident, {cameras} cameras, {broker}, {database}".format(**content["incidents"])
+    print_table(
+        title, content["incidents"]["phases"], ("phase", "messages", "p50_s", "p95_s", "p99_s", "max_s")
+    )
+    if content["incidents"]["silent"]:
+        typer.echo(f"no alert from: {', '.join(content['incidents']['silent'])}")
+    write_json(json_path, content)
+    if not content["ok"]:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
