@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.train.prepare import Prepared
 from models.train.recipe import Recipe
+from models.train.start import FitPlaces, load_start
+from models.train.tiles import Picture, read_picture
 from towerwatch.errors import ConfigError
 
 RUN_RECORD = "run.json"
@@ -19,18 +20,6 @@ PASSED_ON = (
     *("epochs", "batch", "optimizer", "lr0", "lrf", "weight_decay", "warmup_epochs", "warmup_bias_lr"),
     *("mosaic", "close_mosaic", "degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FitPlaces:
-    """Where a run finds what it starts from and leaves what it makes."""
-
-    weights: Path
-    runs: Path
-
-    def run(self, name: str) -> Path:
-        """Return the folder of the run of one recipe."""
-        return self.runs.resolve() / name / "fit"
 
 
 def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[str], None]) -> Path:
@@ -70,7 +59,9 @@ def _train(recipe: Recipe, prepared: Prepared, places: FitPlaces, resume: Path |
     import torch  # noqa: PLC0415 - in the [train] extra alone, and seconds to import
 
     torch.set_num_threads(recipe.fit.threads)
-    trainer = _trainer_class(recipe, places)(overrides=_overrides(recipe, prepared, places, resume))
+    trainer = _trainer_class(recipe, prepared, places)(overrides=_overrides(recipe, prepared, places, resume))
+    if recipe.fit.bf16:
+        trainer.add_callback("on_train_start", _half_the_bits)
     trainer.train()
 
 
@@ -98,7 +89,40 @@ def _overrides(recipe: Recipe, prepared: Prepared, places: FitPlaces, resume: Pa
     return out
 
 
-def _trainer_class(recipe: Recipe, places: FitPlaces) -> type[Any]:
+def _half_the_bits(trainer: Any) -> None:
+    """Compute forwards and backwards in bfloat16 on the CPU, the loss in float32.
+
+    The library's own switch is for GPUs. Measured on a Zen 4 core at 352 px: 88 ms a picture
+    instead of 201 ms. Box edges decoded in eight bits of mantissa would be too coarse for the loss.
+    """
+    import torch  # noqa: PLC0415 - see above
+
+    trainer.amp = True
+    criterion = trainer.model.init_criterion()
+
+    def in_full(predictions: Any, batch: Any) -> Any:
+        with torch.autocast("cpu", enabled=False):
+            return criterion(_floats(predictions), batch)
+
+    trainer.model.criterion = in_full
+
+
+def _floats(value: Any) -> Any:
+    """Turn every tensor in nested dicts, lists and tuples into float32."""
+    if isinstance(value, dict):
+        return {key: _floats(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_floats(item) for item in value)
+    return value.float() if hasattr(value, "float") else value
+
+
+def _some_pictures(prepared: Prepared, most: int = 128) -> list[Picture]:
+    """Read training pictures spread over all sources."""
+    paths = sorted((prepared.folder / "images" / "train").iterdir())
+    return [read_picture(path) for path in paths[:: -(-len(paths) // most)]]
+
+
+def _trainer_class(recipe: Recipe, prepared: Prepared, places: FitPlaces) -> type[Any]:
     """Make Ultralytics' trainer start from our weights and run channels-last (16 % faster here)."""
     import torch  # noqa: PLC0415 - see above
     from ultralytics.models.yolo.detect import DetectionTrainer  # noqa: PLC0415 - see above
@@ -110,49 +134,10 @@ def _trainer_class(recipe: Recipe, places: FitPlaces) -> type[Any]:
             if weights is not None:
                 model.load(weights)
             elif recipe.fit.start:
-                model.load_state_dict(
-                    start_tensors(recipe.fit.start, model.state_dict(), places), strict=False
-                )
+                load_start(model, recipe.fit.start, places, _some_pictures(prepared))
             for module in model.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.momentum = BN_MOMENTUM
             return model.to(memory_format=torch.channels_last)
 
     return Trainer
-
-
-def start_tensors(start: str, wanted: dict[str, Any], places: FitPlaces) -> dict[str, Any]:
-    """Read the tensors a run starts from, those that fit ``wanted`` by name and shape.
-
-    ``start`` is a safetensors file under the weights folder, or the name of a recipe whose best
-    checkpoint is taken.
-
-    Raises:
-        ConfigError: it is not there, or not one tensor fits.
-
-    """
-    if start.endswith(".safetensors"):
-        from safetensors.torch import load_file  # noqa: PLC0415 - see above
-
-        path = places.weights / start
-        if not path.exists():
-            msg = f"start: {path}: no such file"
-            raise ConfigError(msg)
-        found = load_file(path)
-    else:
-        from ultralytics.nn.tasks import load_checkpoint  # noqa: PLC0415 - see above
-
-        path = places.run(start) / "weights" / "best.pt"
-        if not path.exists():
-            msg = f"start: {path}: no such checkpoint; train {start} first"
-            raise ConfigError(msg)
-        found = load_checkpoint(str(path))[0].state_dict()
-    fitting = {
-        key: value.float()
-        for key, value in found.items()
-        if key in wanted and value.shape == wanted[key].shape
-    }
-    if not fitting:
-        msg = f"start: {path}: not one tensor fits the architecture"
-        raise ConfigError(msg)
-    return fitting

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,14 +16,16 @@ import numpy as np
 from models.load import load_detector
 from models.train.readers import READERS, Layout
 from models.train.recipe import ComposedSource, FileSource, Recipe, Teacher
-from models.train.samples import DataProblem
+from models.train.samples import DataProblem, Sample
 from models.train.smoke_composer import compose_lookalike, compose_plume
 from models.train.split import Split, group_by_csv, group_by_pattern, near_duplicates, split_by_group
 from models.train.street_composer import compose_street
 from models.train.teacher import complete, teacher_boxes
-from models.train.tiles import Tile, add_seams, cut_tile, read_picture, recompress, whole
+from models.train.tiles import PAD_VALUE, Tile, add_seams, cut_tile, read_picture, recompress, whole
 
 RECORD = "record.json"
+GROUND_TRIES = 12
+GREY_SHARE = 0.01  # of a background that may be padding
 Progress = Callable[[str], None]
 
 
@@ -154,11 +156,10 @@ def _tiles(source: FileSource, split: Split, size: int, rng: np.random.Generator
     for sample in split.train:
         picture = read_picture(sample.picture)
         for _ in range(source.tiles.per_picture):
-            tile = cut_tile(picture, sample.boxes, sample.labels, source.tiles, size, rng)
-            if rng.random() < source.tiles.seam_frac:
-                tile = add_seams(tile, int(rng.integers(1, 4)), rng)
-                tile = Tile(recompress(tile.picture, rng), tile.boxes, tile.labels)
-            yield tile
+            seamed = rng.random() < source.tiles.seam_frac
+            whole_picture = add_seams(picture, int(rng.integers(2, 7)), rng) if seamed else picture
+            tile = cut_tile(whole_picture, sample.boxes, sample.labels, source.tiles, size, rng)
+            yield Tile(recompress(tile.picture, rng), tile.boxes, tile.labels) if seamed else tile
 
 
 def _wholes(split: Split, size: int) -> Iterator[Tile]:
@@ -189,11 +190,21 @@ def _composed(
             yield compose_street(recipe.tile_px, recipe.labels[0], rng, grounds)
         return
     for _ in range(count):
-        sample = pool[rng.integers(len(pool))]
-        tile = cut_tile(
-            read_picture(sample.picture), sample.boxes, sample.labels, source.tiles, recipe.tile_px, rng
-        )
+        tile = _ground(pool, source, recipe.tile_px, rng)
         if source.composer == "plume":
             yield compose_plume(tile, recipe.labels[0], rng)
         else:
             yield compose_lookalike(tile, rng)
+
+
+def _ground(pool: Sequence[Sample], source: ComposedSource, size: int, rng: np.random.Generator) -> Tile:
+    """Cut a background, one without a labelled thing or painted-over part where a few tries find one."""
+    for _try in range(GROUND_TRIES):
+        sample = pool[int(rng.integers(len(pool)))]
+        picture = read_picture(sample.picture)
+        tile = cut_tile(picture, sample.boxes, sample.labels, source.tiles, size, rng)
+        if not tile.labels and (tile.picture == PAD_VALUE).all(axis=2).mean() < GREY_SHARE:
+            break
+    if rng.random() < source.tiles.seam_frac:
+        return Tile(add_seams(tile.picture, int(rng.integers(1, 4)), rng), tile.boxes, tile.labels)
+    return tile

@@ -81,7 +81,9 @@ class Fit(StrictModel):
 
     architecture: str = "yolov5n.yaml"
     start: str = Field(
-        default="", description="safetensors backbone under the weights folder, or the name of a recipe"
+        default="",
+        description="safetensors backbone under the weights folder, name@version of a registered model, "
+        "or the name of a recipe",
     )
     image_px: Annotated[int, Field(multiple_of=32, ge=64)] = 416
     epochs: PositiveInt = 12
@@ -103,6 +105,7 @@ class Fit(StrictModel):
     hsv_s: Fraction = 0.6
     hsv_v: Fraction = 0.4
     threads: PositiveInt = 2
+    bf16: bool = Field(default=False, description="bfloat16 on the CPU: for those that compute in it")
 
 
 class Card(StrictModel):

@@ -1,177 +1,139 @@
 """Rendered plumes on real pictures with exact boxes, and what looks like smoke and is none.
 
-Shares no code with the simulator, on purpose: a detector trained on the one is judged on the other.
-
-A plume is a string of Gaussian puffs along a centre line bent by the wind (Briggs: rise ~ x^(2/3)),
-whose radius grows with distance; turbulence is a displacement field of value noise. Light passes by
-Beer and Lambert: alpha = 1 - exp(-optical depth). Distance enters as the size in pixels (a 20 m
-plume at 2 km is 20 px wide in a 1080p picture with a 54 degree lens), as haze that lowers contrast
-towards the colour of the air, and as blur.
+Distance enters as the size in pixels (a 20 m plume at 2 km is 20 px wide in a 1080p picture with a
+54 degree lens), as haze that lowers contrast towards the colour of the air, and as blur. Sensor
+noise, blur and JPEG come over the whole picture last, and over look-alikes the same, so that being
+composed is no sign of smoke.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from models.train.plume import Field, Plume, canvas_depth, draw_plume, place, shade, smoke_colour
 from models.train.street_scenery import noise_field
-from models.train.tiles import Picture, Tile, add_seams, recompress
+from models.train.tiles import Picture, Tile, recompress
 
-Field = npt.NDArray[np.float32]
-SEEN_ALPHA = 0.1  # where the eye still tells smoke from its background, on textured ground
-SEEN_STEP = 6.0  # and by how many of 255 steps the picture must have changed there
-TRIES = 8
+SEEN_ALPHA = 0.08  # where the eye still tells smoke from its background, on textured ground
+SEEN_STEP = 5.0  # and by how many of 255 steps the picture must have changed there
+SEEN_MEAN = 8.0  # and over all that is seen, on average,
+SEEN_CLUTTER = 1.0  # and by this times the standard deviation of fine texture there: bushes hide smoke
+TRIES = 16
+FOOT_TRIES = 12
+LEAST_TEXTURE = 1.8  # mean absolute fine contrast of ground, even hazy; sky has less
 LEAST_SIDE_PX = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Plume:
-    """How one plume is drawn: foot in px, length in px, lean (0 up, 1 flat), and the rest as ratios."""
-
-    foot: tuple[float, float]
-    length: float
-    lean: float
-    side: int
-    spread: float
-    depth: float
-    fade: float
-    roughness: float
-
-
-def draw_plume(size: int, foot: tuple[float, float], rng: np.random.Generator) -> Plume:
-    """Draw the parameters of one plume; small ones are as likely as large ones (log-uniform)."""
-    return Plume(
-        foot=foot,
-        length=float(np.exp(rng.uniform(np.log(14), np.log(size * 0.75)))),
-        lean=float(rng.beta(1.3, 1.6)),
-        side=1 if rng.random() < 0.5 else -1,
-        spread=float(rng.uniform(0.10, 0.42)),
-        depth=float(np.exp(rng.uniform(np.log(0.35), np.log(3.5)))),
-        fade=float(rng.uniform(0.3, 2.6)),
-        roughness=float(rng.uniform(0.3, 1.0)),
-    )
-
-
-def plume_depth(plume: Plume, size: int, rng: np.random.Generator) -> Field:
-    """Render the optical depth of a plume, float32 (size, size)."""
-    field = np.zeros((size, size), np.float32)
-    count = int(np.clip(plume.length / 2, 16, 110))
-    wander = np.cumsum(rng.normal(0, 1, (count, 2)), axis=0) / np.sqrt(count)
-    for index in range(count):
-        t = (index + rng.uniform(0, 1)) / count
-        along, up = t * plume.lean, (t ** (2 / 3 if plume.lean > 0.3 else 1)) * (1 - 0.85 * plume.lean)
-        radius = plume.length * (0.018 + plume.spread * t**0.85) * rng.uniform(0.5, 1.1)
-        x = plume.foot[0] + plume.side * along * plume.length + wander[index, 0] * plume.length * 0.12 * t
-        y = plume.foot[1] - up * plume.length + wander[index, 1] * plume.length * 0.08 * t
-        x += rng.normal(0, 0.6) * radius
-        y += rng.normal(0, 0.5) * radius
-        weight = np.exp(-plume.fade * t) * rng.uniform(0.3, 1.0)
-        _add_puff(field, (x, y), max(1.0, radius), float(weight))
-    peak = float(np.quantile(field[field > 0.02], 0.93)) if (field > 0.02).any() else 1.0
-    field *= plume.depth / max(peak, 1e-3)
-    field = _stir(field, plume, rng)
-    grain = 1 + plume.roughness * 1.6 * noise_field(size, rng, 0.75)
-    return np.asarray(field * grain.clip(0.05, None), np.float32)
-
-
-def _add_puff(field: Field, at: tuple[float, float], radius: float, weight: float) -> None:
-    size = field.shape[0]
-    reach = 2.6 * radius
-    x1, x2 = max(0, int(at[0] - reach)), min(size, int(at[0] + reach) + 1)
-    y1, y2 = max(0, int(at[1] - reach)), min(size, int(at[1] + reach) + 1)
-    if x1 >= x2 or y1 >= y2:
-        return
-    xs = np.exp(-0.5 * ((np.arange(x1, x2) - at[0]) / radius) ** 2)
-    ys = np.exp(-0.5 * ((np.arange(y1, y2) - at[1]) / radius) ** 2)
-    field[y1:y2, x1:x2] += (weight * np.outer(ys, xs)).astype(np.float32)
-
-
-def _stir(field: Field, plume: Plume, rng: np.random.Generator) -> Field:
-    """Displace by turbulence: eddies of a tenth of the plume's length."""
-    size = field.shape[0]
-    reach = plume.roughness * plume.length * 0.09
-    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-    dx, dy = (reach * 2.5 * noise_field(size, rng, 0.8) for _ in range(2))
-    return np.asarray(cv2.remap(field, columns + dx, rows + dy, cv2.INTER_LINEAR), np.float32)
+BEHIND_RIDGE = 0.35  # share of plumes whose foot is hidden
 
 
 def compose_plume(tile: Tile, label: str, rng: np.random.Generator) -> Tile:
     """Blend one plume, now and then two, into a cut-out; its real boxes stay. Boxes in px of the tile."""
     picture = tile.picture
     boxes, labels = [tuple(box) for box in tile.boxes], list(tile.labels)
-    for _ in range(1 if rng.random() < 0.85 else 2):
+    for _ in range(1 if rng.random() < 0.8 else 2):
         for _try in range(TRIES):
-            foot = _foot(picture, rng)
-            plume = draw_plume(picture.shape[0], foot, rng)
-            blended, box = blend(picture, plume_depth(plume, picture.shape[0], rng), plume, rng)
-            if box is not None:
+            blended, box = blend(picture, rng)
+            if box is not None and not _covers(box, boxes):
                 picture = blended
                 boxes.append(box)
                 labels.append(label)
                 break
-    out = Tile(recompress(picture, rng), np.asarray(boxes, np.float64).reshape(-1, 4), tuple(labels))
-    return add_seams(out, int(rng.integers(1, 3)), rng) if rng.random() < 0.3 else out
+    return Tile(_sensor(picture, rng), np.asarray(boxes, np.float64).reshape(-1, 4), tuple(labels))
 
 
 def blend(
-    picture: Picture, depth: Field, plume: Plume, rng: np.random.Generator
+    picture: Picture, rng: np.random.Generator
 ) -> tuple[Picture, tuple[float, float, float, float] | None]:
-    """Light a plume and lay it over a picture; return it with its box, None if nobody would see it."""
-    haze = float(rng.uniform(0.25, 1.0))
-    alpha = (1 - np.exp(-depth)) * haze
+    """Draw, light and lay one plume over a picture; return it with its box, None if nobody would see it."""
+    size = picture.shape[0]
+    at = _foot(picture, rng)
+    if at is None:
+        return picture, None
+    plume = draw_plume(size * 0.6, rng)
+    canvas, foot = canvas_depth(plume, rng)
+    depth = place(canvas, foot, plume, at, size)
+    alpha = (1 - np.exp(-depth)) * float(rng.uniform(0.5, 1.0))
+    if rng.random() < BEHIND_RIDGE:
+        alpha = alpha * _above_ridge(picture, at, plume.length)
     air = np.quantile(picture.reshape(-1, 3), 0.9, axis=0)
-    grey = float(rng.uniform(105, 250)) if rng.random() < 0.85 else float(rng.uniform(50, 105))
-    tint = np.array([grey * rng.uniform(0.94, 1.1), grey, grey * rng.uniform(0.92, 1.06)])
-    mix = float(rng.uniform(0, 0.6))
-    colour = tint * (1 - mix) + air * mix
-    soft = cv2.GaussianBlur(depth, (0, 0), max(1.0, plume.length * 0.05))
-    slope = cv2.Sobel(soft, cv2.CV_32F, 1, 0, ksize=5) * plume.side - cv2.Sobel(
-        soft, cv2.CV_32F, 0, 1, ksize=5
-    )
-    light = 1 + float(rng.uniform(0, 0.22)) * np.tanh(slope / (np.abs(slope).max() * 0.4 + 1e-6))
-    lit = colour * light[..., None]
+    lit = smoke_colour(air, rng) * shade(depth, plume.length, rng)[..., None]
     blended = picture * (1 - alpha[..., None]) + lit * alpha[..., None]
     out = np.asarray(blended.clip(0, 255), np.uint8)
+    box = seen_box(picture, out, alpha)
+    return (picture, None) if box is None else (out, box)
+
+
+def seen_box(
+    before: Picture, after: Picture, alpha: npt.NDArray[np.floating]
+) -> tuple[float, float, float, float] | None:
+    """Box what an eye tells from its background, without stray wisps; None if that is too little."""
     changed = np.abs(
-        cv2.GaussianBlur(out, (0, 0), 1.5).astype(np.float32) - cv2.GaussianBlur(picture, (0, 0), 1.5)
+        cv2.GaussianBlur(after, (0, 0), 1.2).astype(np.float32) - cv2.GaussianBlur(before, (0, 0), 1.2)
     ).mean(axis=2)
     seen = ((alpha > SEEN_ALPHA) & (changed > SEEN_STEP)).astype(np.uint8)
     count, _marks, stats, _centres = cv2.connectedComponentsWithStats(seen)
-    keep = [row for row in stats[1:count] if row[4] >= max(20, 0.04 * seen.sum())]
-    if not keep or changed[seen > 0].mean() < 1.6 * SEEN_STEP:
-        return picture, None
+    keep = [row for row in stats[1:count] if row[4] >= max(20, 0.06 * seen.sum())]
+    if not keep:
+        return None
+    grey = cv2.cvtColor(before, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    clutter = float((grey - cv2.GaussianBlur(grey, (0, 0), 6))[seen > 0].std())
+    if changed[seen > 0].mean() < max(SEEN_MEAN, SEEN_CLUTTER * clutter):
+        return None
     left, top = min(row[0] for row in keep), min(row[1] for row in keep)
     right, bottom = max(row[0] + row[2] for row in keep), max(row[1] + row[3] for row in keep)
     if min(right - left, bottom - top) < LEAST_SIDE_PX:
-        return picture, None
-    return out, (float(left), float(top), float(right), float(bottom))
+        return None
+    return float(left), float(top), float(right), float(bottom)
 
 
-def _foot(picture: Picture, rng: np.random.Generator) -> tuple[float, float]:
-    """Draw where smoke starts: textured places, so that it seldom starts in the sky."""
+def _covers(box: tuple[float, ...], others: list[tuple[float, ...]]) -> bool:
+    """Tell whether a box lies over another one: two plumes in one are no two boxes."""
+    return any(
+        min(box[2], other[2]) > max(box[0], other[0]) and min(box[3], other[3]) > max(box[1], other[1])
+        for other in others
+    )
+
+
+def _foot(picture: Picture, rng: np.random.Generator) -> tuple[float, float] | None:
+    """Draw where smoke starts: a textured place, not the sky; None where a few tries find none."""
     size = picture.shape[0]
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)
     texture = cv2.blur(np.abs(grey - cv2.blur(grey, (9, 9))), (31, 31))
-    for _ in range(12):
+    for _ in range(FOOT_TRIES):
         x, y = rng.uniform(0.05, 0.95) * size, rng.uniform(0.2, 0.98) * size
-        if texture[int(y), int(x)] > 2.5:
-            break
-    return float(x), float(y)
+        if texture[int(y), int(x)] > LEAST_TEXTURE:
+            return float(x), float(y)
+    return None
+
+
+def _above_ridge(picture: Picture, at: tuple[float, float], length: float) -> Field:
+    """Mask what is below the strongest edge near the foot, column by column: smoke from behind a ridge."""
+    size = picture.shape[0]
+    reach = int(max(6, 0.25 * length))
+    low, high = max(1, int(at[1]) - reach), min(size - 1, int(at[1]) + reach)
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (0, 0), 1.5).astype(np.float32)
+    steps = np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3))[low:high]
+    rows = (low + steps.argmax(axis=0)).astype(np.float32)
+    ridge = cv2.medianBlur(rows.reshape(1, -1), 5).ravel()
+    below = np.arange(size, dtype=np.float32)[:, None] - ridge[None, :]
+    return np.asarray(1 / (1 + np.exp(np.clip(below * 1.5, -30, 30))), np.float32)
+
+
+def _sensor(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Put sensor noise, blur and JPEG over all of a picture, composed or not."""
+    noise = rng.normal(0, rng.uniform(0, 3.5), picture.shape[:2])[..., None]
+    return recompress(np.asarray((picture + noise).clip(0, 255), np.uint8), rng)
 
 
 def compose_lookalike(tile: Tile, rng: np.random.Generator) -> Tile:
     """Add clouds, fog, dust, glare, drops or chimney steam to a cut-out, and no box."""
-    kinds = (_clouds, _fog, _dust, _glare, _drops, _steam)
+    kinds = (_clouds, _ridge_clouds, _fog, _dust, _glare, _drops, _steam, _sunlit)
+    shares = (0.20, 0.20, 0.13, 0.09, 0.13, 0.06, 0.09, 0.10)
     picture = tile.picture
-    for index in rng.choice(
-        len(kinds), size=1 if rng.random() < 0.7 else 2, replace=False, p=(0.36, 0.16, 0.12, 0.16, 0.08, 0.12)
-    ):
+    for index in rng.choice(len(kinds), size=1 if rng.random() < 0.7 else 2, replace=False, p=shares):
         picture = kinds[index](picture, rng)
-    out = Tile(recompress(picture, rng), tile.boxes, tile.labels)
-    return add_seams(out, int(rng.integers(1, 4)), rng) if rng.random() < 0.5 else out
+    return Tile(_sensor(picture, rng), tile.boxes, tile.labels)
 
 
 def _over(picture: Picture, alpha: Field, colour: npt.ArrayLike) -> Picture:
@@ -207,20 +169,54 @@ def _fog(picture: Picture, rng: np.random.Generator) -> Picture:
     )
 
 
+def _ridge_clouds(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Cumulus heads that stand behind the highest ridge: lumpy above, cut off by the ground below."""
+    size = picture.shape[0]
+    grey = cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), (0, 0), 2).astype(np.float32)
+    steps = np.abs(cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=3))[4:-4]
+    ridge = float(np.median((steps > np.quantile(steps, 0.97)).argmax(axis=0))) + 4
+    at = (float(rng.uniform(0.1, 0.9) * size), max(20.0, ridge))
+    keep = _above_ridge(picture, at, size * 0.3)
+    field = np.zeros((size, size), np.float32)
+    for _ in range(int(rng.integers(1, 5))):
+        x, wide = rng.uniform(0, size), np.exp(rng.uniform(np.log(10), np.log(size * 0.3)))
+        y = at[1] - rng.uniform(-0.3, 1.5) * wide
+        lumps = rng.normal(0, 0.5, (14, 2)) * (wide, 0.35 * wide)
+        for dx, dy in lumps:
+            radius = int(max(2, wide * rng.uniform(0.1, 0.35)))
+            cv2.circle(field, (int(x + dx), int(y + dy)), radius, float(rng.uniform(0.6, 1.0)), -1)
+    field = cv2.GaussianBlur(field, (0, 0), float(rng.uniform(1.5, 8)))
+    alpha = field * keep * rng.uniform(0.3, 0.95) * (1 + 0.4 * noise_field(size, rng, 0.75))
+    return _over(picture, np.asarray(alpha, np.float32).clip(0, 1), (float(rng.uniform(175, 252)),) * 3)
+
+
+def _sunlit(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Patches of sun and shadows of clouds on the ground: brighter or darker, nothing in front of it."""
+    size = picture.shape[0]
+    patches = ((noise_field(size, rng, 0.5) - rng.uniform(0.0, 0.3)) * rng.uniform(3, 10)).clip(0, 1)
+    gain = float(rng.uniform(1.25, 1.9)) if rng.random() < 0.6 else float(rng.uniform(0.45, 0.8))
+    return np.asarray((picture * (1 + (gain - 1) * patches[..., None])).clip(0, 255), np.uint8)
+
+
+def _laid(picture: Picture, plume: Plume, at: tuple[float, float], rng: np.random.Generator) -> Field:
+    """Return the alpha of one given plume with its foot at ``at``."""
+    canvas, foot = canvas_depth(plume, rng)
+    return np.asarray(1 - np.exp(-place(canvas, foot, plume, at, picture.shape[0])), np.float32)
+
+
 def _dust(picture: Picture, rng: np.random.Generator) -> Picture:
     """Dust behind a harvester: low, brown, drawn out along the ground, with the machine at its head."""
     size = picture.shape[0]
     length = float(rng.uniform(0.08, 0.5) * size)
     x, y = rng.uniform(0.1, 0.9) * size, rng.uniform(0.55, 0.95) * size
-    plume = Plume(
-        (x, y), length, 0.97, 1 if rng.random() < 0.5 else -1, 0.13, float(rng.uniform(0.3, 1.2)), 1.0, 0.6
-    )
-    alpha = (1 - np.exp(-plume_depth(plume, size, rng))) * 0.8
-    shade = float(rng.uniform(0.7, 1.15))
-    out = _over(picture, np.asarray(alpha, np.float32), np.array([120, 160, 190]) * shade)
-    side = max(2, int(length * 0.06))
-    corner = (int(x + side * 2), int(y))
-    cv2.rectangle(out, (int(x - side), int(y - side * 1.3)), corner, rng.uniform(20, 200, 3).tolist(), -1)
+    side = 1 if rng.random() < 0.5 else -1
+    thick = float(rng.uniform(0.3, 1.2))
+    plume = Plume(length, 0.97, side, 0.0, 0.03, 0.11, 0.4, 1.0, 0.5, 0.6, thick)
+    alpha = _laid(picture, plume, (x, y), rng) * 0.8
+    out = _over(picture, alpha, np.array([120, 160, 190]) * float(rng.uniform(0.7, 1.15)))
+    half = max(2, int(length * 0.06))
+    corner = (int(x + half * 2), int(y))
+    cv2.rectangle(out, (int(x - half), int(y - half * 1.3)), corner, rng.uniform(20, 200, 3).tolist(), -1)
     return out
 
 
@@ -277,15 +273,6 @@ def _steam(picture: Picture, rng: np.random.Generator) -> Picture:
                 -1,
             )
     length = tall * float(rng.uniform(0.4, 1.6))
-    plume = Plume(
-        (float(x), float(y)),
-        length,
-        float(rng.uniform(0.1, 0.8)),
-        1 if rng.random() < 0.5 else -1,
-        0.22,
-        2.0,
-        3.5,
-        0.5,
-    )
-    alpha = 1 - np.exp(-plume_depth(plume, size, rng))
-    return _over(out, np.asarray(alpha, np.float32), (rng.uniform(225, 255),) * 3)
+    lean, side = float(rng.uniform(0.1, 0.8)), 1 if rng.random() < 0.5 else -1
+    plume = Plume(length, lean, side, 0.5, wide / length, 0.2, 0.6, 3.0, 0.6, 0.5, 2.0)
+    return _over(out, _laid(picture, plume, (float(x), float(y)), rng), (rng.uniform(225, 255),) * 3)

@@ -78,22 +78,20 @@ def whole(picture: Picture, boxes: BoxArray, labels: tuple[str, ...], size_px: i
     return Tile(_crop(scaled, left, top, size_px), moved, labels)
 
 
-def add_seams(tile: Tile, count: int, rng: np.random.Generator) -> Tile:
-    """Inpaint drawn-on rectangles where nothing is, and around boxes too, as ``nemo`` was treated.
+def add_seams(picture: Picture, count: int, rng: np.random.Generator) -> Picture:
+    """Inpaint drawn-on rectangles anywhere in a picture, as ``nemo`` was treated around its labels.
 
-    A model that sees the traces of inpainting at smoke-free places as often as around smoke
-    cannot learn them as a sign of smoke.
+    Before a tile is cut and scaled, so that these seams and those around smoke look alike: a model
+    that sees them at smoke-free places as often as around smoke cannot learn them as its sign.
     """
-    picture = tile.picture.copy()
-    size = picture.shape[0]
-    mask = np.zeros(picture.shape[:2], np.uint8)
+    height, width = picture.shape[:2]
+    mask = np.zeros((height, width), np.uint8)
     for _ in range(count):
-        side = np.exp(rng.uniform(np.log(14), np.log(size * 0.5), 2))
-        x, y = rng.uniform(0, np.maximum(1, size - side))
+        side = np.exp(rng.uniform(np.log(14), np.log(min(height, width) * 0.5), 2))
+        x, y = rng.uniform(0, np.maximum(1, (width, height) - side))
         corner = (int(x + side[0]), int(y + side[1]))
         cv2.rectangle(mask, (int(x), int(y)), corner, 255, int(rng.integers(1, 4)))
-    painted = cv2.inpaint(picture, mask, 3, cv2.INPAINT_TELEA)
-    return Tile(np.asarray(painted, np.uint8), tile.boxes, tile.labels)
+    return np.asarray(cv2.inpaint(picture, mask, 3, cv2.INPAINT_TELEA), np.uint8)
 
 
 def recompress(picture: Picture, rng: np.random.Generator) -> Picture:

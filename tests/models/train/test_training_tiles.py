@@ -5,7 +5,7 @@ import pytest
 
 from models.train.recipe import Tiles
 from models.train.samples import box_array
-from models.train.tiles import PAD_VALUE, Tile, add_seams, cut_tile, recompress, whole
+from models.train.tiles import PAD_VALUE, add_seams, cut_tile, recompress, whole
 
 WHITE = np.full((200, 300, 3), 255, np.uint8)
 
@@ -51,11 +51,9 @@ def test_the_whole_picture_is_letterboxed() -> None:
     assert (tile.picture[:24] == PAD_VALUE).all()
 
 
-def test_seams_and_compression_change_pixels_but_no_box() -> None:
+def test_seams_change_a_small_part_of_a_picture_and_compression_keeps_its_size() -> None:
     rng = np.random.default_rng(1)
-    noisy = rng.integers(0, 255, (96, 96, 3), np.uint8)
-    tile = Tile(noisy, np.array([[1.0, 1, 9, 9]]), ("v",))
-    seamed = add_seams(tile, 3, rng)
-    assert (seamed.picture != noisy).any()
-    np.testing.assert_array_equal(seamed.boxes, tile.boxes)
+    noisy = rng.integers(0, 255, (96, 160, 3), np.uint8)
+    changed = (add_seams(noisy, 3, rng) != noisy).any(axis=2)
+    assert 0 < changed.mean() < 0.3
     assert recompress(noisy, rng).shape == noisy.shape
