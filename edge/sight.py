@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from alerts.messages import BlindReason
 from streams.frame import Picture
 
-_WIDTH_PX = 320
 _TILES = (6, 8)
-Gray = npt.NDArray[np.float32]
+ROUNDING = 0.5  # grey levels that whole levels add to the strongest of small steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,11 @@ class SightTerms:
     blurred_frac: float = 0.035
 
 
-def judge_picture(image: Picture, terms: SightTerms | None = None) -> tuple[BlindReason | None, str]:
+def judge_picture(reduced: Picture, terms: SightTerms | None = None) -> tuple[BlindReason | None, str]:
     """Say whether one picture shows anything.
 
     Args:
-        image: uint8 (height, width, 3) BGR.
+        reduced: luminance, uint8 (height, width), about 320 px wide; see :attr:`streams.frame.Frame.reduced`.
         terms: thresholds.
 
     Returns:
@@ -51,38 +51,36 @@ def judge_picture(image: Picture, terms: SightTerms | None = None) -> tuple[Blin
 
     """
     terms = terms or SightTerms()
-    gray = _small_gray(image)
-    std = float(gray.std())
-    low, high = np.percentile(gray, (0.1, 99.9))
+    levels = np.bincount(reduced.ravel(), minlength=256)
+    std = float(reduced.std())
+    low, high = _percentile(levels, 0.001), _percentile(levels, 0.999)
     if std < terms.black_std and high - low < terms.black_range:
-        return BlindReason.BLACK, f"one even surface: deviation {std:.1f}, range {high - low:.0f} grey levels"
-    sharp_frac = _sharpness(gray) / max(float(high - low), 1.0)
+        return BlindReason.BLACK, f"one even surface: deviation {std:.1f}, range {high - low} grey levels"
+    sharp_frac = _sharpness(reduced) / max(high - low, 1)
     if sharp_frac < terms.blurred_frac:
         return BlindReason.BLURRED, f"no sharp edge: steps of {sharp_frac:.3f} of the contrast"
     return None, ""
 
 
-def _small_gray(image: Picture) -> Gray:
-    """Average blocks of pixels down to about 320 px width; noise averages out, edges stay."""
-    step = max(1, image.shape[1] // _WIDTH_PX)
-    height, width = image.shape[0] // step * step, image.shape[1] // step * step
-    if height == 0 or width == 0:
-        step, (height, width) = 1, image.shape[:2]
-    # green stands for luminance: it carries most of it, and one channel costs a third
-    blocks = image[:height, :width, 1].reshape(height // step, step, width // step, step)
-    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32), np.float32)
+def _percentile(levels: npt.NDArray[np.intp], share: float) -> int:
+    """Return the grey level below which a share of the pixels lies, from their histogram."""
+    return int(np.searchsorted(levels.cumsum(), share * levels.sum()))
 
 
-def _sharpness(gray: Gray) -> float:
+def _sharpness(gray: Picture) -> float:
+    across, down = cv2.absdiff(gray[:, 1:], gray[:, :-1]), cv2.absdiff(gray[1:], gray[:-1])
+    tiles = zip(_tiles(np.asarray(across, np.uint8)), _tiles(np.asarray(down, np.uint8)), strict=True)
+    return float(np.percentile([_strongest(np.concatenate((a.ravel(), b.ravel()))) for a, b in tiles], 80))
+
+
+def _tiles(steps: Picture) -> list[Picture]:
     rows, columns = _TILES
-    tiles = [tile for band in np.array_split(gray, rows, 0) for tile in np.array_split(band, columns, 1)]
-    return float(np.percentile([_strongest_steps(tile) for tile in tiles], 80))
+    return [tile for band in np.array_split(steps, rows, 0) for tile in np.array_split(band, columns, 1)]
 
 
-def _strongest_steps(gray: Gray) -> float:
+def _strongest(steps: npt.NDArray[np.uint8]) -> float:
     """Return the mean of the strongest 1 % of grey-level steps between neighbours."""
-    steps = np.concatenate([np.abs(np.diff(gray, axis=1)).ravel(), np.abs(np.diff(gray, axis=0)).ravel()])
     if steps.size == 0:
         return 0.0
     count = max(1, steps.size // 100)
-    return float(np.partition(steps, -count)[-count:].mean())
+    return max(float(np.partition(steps, -count)[-count:].mean()) - ROUNDING, 0.0)

@@ -181,7 +181,7 @@ class WatchedCamera:
 
     def _judge(self, frame: Frame) -> tuple[BlindReason, str] | None:
         """Say whether the picture shows something new; what does not is not analysed."""
-        reason, detail = judge_picture(frame.image)
+        reason, detail = judge_picture(frame.reduced)
         self._freeze = advance(self._freeze, sample_luma(frame), FREEZE)
         self._lasting_s = 0.0
         if reason is None and self._freeze.verdict is FreezeVerdict.FROZEN:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
+REDUCED_PX = 320  # width of the reduced picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +31,7 @@ class Frame:
     monotonic_s: float
     index: int
     is_key: bool = True
+    _reduced: list[Picture] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Validate shape, dtype and time zone once, and make the picture read-only."""
@@ -41,6 +44,16 @@ class Frame:
         self.image.flags.writeable = False
 
     @property
+    def reduced(self) -> Picture:
+        """Luminance at about 320 px width, uint8 (height, width); made once, for all who want it.
+
+        Whole blocks of pixels are averaged: the noise of a sensor averages out, edges stay.
+        """
+        if not self._reduced:
+            self._reduced.append(reduce_luma(self.image))
+        return self._reduced[0]
+
+    @property
     def width_px(self) -> int:
         """Width in pixels."""
         return int(self.image.shape[1])
@@ -49,3 +62,17 @@ class Frame:
     def height_px(self) -> int:
         """Height in pixels."""
         return int(self.image.shape[0])
+
+
+def reduce_luma(image: Picture) -> Picture:
+    """Average whole blocks of a BGR picture down to about 320 px width; a narrower one keeps its size."""
+    step = max(1, image.shape[1] // REDUCED_PX)
+    height, width = image.shape[0] // step, image.shape[1] // step
+    if step > 1 and height and width:
+        image = np.asarray(
+            cv2.resize(image[: height * step, : width * step], (width, height), interpolation=cv2.INTER_AREA),
+            np.uint8,
+        )
+    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    gray.flags.writeable = False
+    return gray

@@ -17,6 +17,7 @@ from edge.blind import BlindTerms, BlindWatch
 from edge.episode import EpisodeEvent, EpisodePhase
 from edge.sight import judge_picture
 from edge.wire import Sender, to_message
+from streams.frame import reduce_luma
 
 TERMS = BlindTerms(open_after_s=30, close_after_s=10, stale_after_s=30)
 DEAD, SEES, SILENT = "dead", "sees", "silent"
@@ -180,7 +181,7 @@ def with_stamp(picture: np.ndarray) -> np.ndarray:
     ],
 )
 def test_what_shows_nothing_is_told_from_night(make: object, reason: BlindReason | None) -> None:
-    found, detail = judge_picture(make(np.random.default_rng(3)))  # type: ignore[operator]
+    found, detail = judge_picture(reduce_luma(make(np.random.default_rng(3))))  # type: ignore[operator]
     assert found is reason, detail
     assert bool(detail) == (reason is not None)
 
@@ -192,5 +193,6 @@ def test_real_pictures_are_seen_and_blurred_ones_are_not(shared_data) -> None:
     for path in pictures:
         picture = cv2.imread(str(path))
         assert picture is not None
-        assert judge_picture(picture)[0] is None, path.name
-        assert judge_picture(blurred(picture, picture.shape[1] / 40))[0] is BlindReason.BLURRED, path.name
+        assert judge_picture(reduce_luma(picture))[0] is None, path.name
+        out_of_focus = reduce_luma(blurred(picture, picture.shape[1] / 40))
+        assert judge_picture(out_of_focus)[0] is BlindReason.BLURRED, path.name
