@@ -71,11 +71,10 @@ class Station:
 
         """
         bearing_deg = float(self.lens.directions(self.pose, x_px, y_px)[0])
-        right, along = np.radians([bearing_deg + 90, bearing_deg])
-        axes = np.array([[np.sin(right), np.cos(right)], [np.sin(along), np.cos(along)]])
         centre, covariance = enclosing(self._landings(x_px, y_px, foot_sd_px, bearing_deg))
+        axes = _turned(bearing_deg)
         return ellipse_about(
-            self.lat_deg, self.lon_deg, axes.T @ centre, axes.T @ covariance @ axes, bearing_deg
+            self.lat_deg, self.lon_deg, axes @ centre, axes @ covariance @ axes.T, bearing_deg
         )
 
     def _landings(
@@ -93,17 +92,33 @@ class Station:
         x, y = x_px + foot_sd_px[0] * draws[5], y_px + foot_sd_px[1] * draws[6]
         azimuth_deg, slope = self.lens.directions(shaken, x, y)
         turn_deg = (azimuth_deg - bearing_deg + 180) % 360 - 180
-        heights_m = self.height_m + sd.height_m * draws[4]
-        distance_m = self._bounded(self.ground.distance_m(bearing_deg + turn_deg, slope, heights_m))
+        moved_m = sd.position_m * draws[7:9]
+        aside_m, ahead_m = moved_m
+        foot_m = self.ground.height_at(*_turned(bearing_deg) @ moved_m)
+        # a tower that stands further ahead is, seen from where it is said to stand, a higher one
+        heights_m = self.height_m + sd.height_m * draws[4] + foot_m - slope * ahead_m
+        towards_deg = bearing_deg + turn_deg + np.degrees(aside_m / self._usual_m(bearing_deg, slope))
+        distance_m = self._bounded(self.ground.distance_m(towards_deg, slope, heights_m))
         turn = np.radians(turn_deg)
-        landed = np.stack([distance_m * np.sin(turn), distance_m * np.cos(turn)], axis=1)
-        return np.asarray(landed + sd.position_m * draws[7:9].T)
+        return np.stack([distance_m * np.sin(turn) + aside_m, distance_m * np.cos(turn)], axis=1)
+
+    def _usual_m(self, azimuth_deg: float, slope: Array) -> float:
+        """Return how far the middle one of some rays reaches."""
+        middle = np.array([azimuth_deg]), np.median(slope, keepdims=True), np.array([self.height_m])
+        reach_m = float(self.ground.distance_m(*middle)[0])
+        return self.max_range_m if np.isnan(reach_m) else max(reach_m, 1.0)
 
     def _bounded(self, distance_m: Array) -> Array:
         missed = np.isnan(distance_m)
         if missed.mean() > 0.5:
             return np.linspace(0.0, self.max_range_m, len(distance_m))
         return np.minimum(np.where(missed, self.max_range_m, distance_m), self.max_range_m)
+
+
+def _turned(bearing_deg: float) -> Array:
+    """Return the matrix that takes (right of a bearing, along it) to (east, north)."""
+    sin_b, cos_b = np.sin(np.radians(bearing_deg)), np.cos(np.radians(bearing_deg))
+    return np.array([[cos_b, sin_b], [-sin_b, cos_b]])
 
 
 @functools.lru_cache(maxsize=4)
