@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,23 @@ def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[st
     folder.mkdir(parents=True, exist_ok=True)
     document = {"recipe": recipe.model_dump(), "data_digest": prepared.digest, "seed": recipe.seed}
     record.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    resume = last if last.exists() else None
+    resume = last if zipfile.is_zipfile(last) else None  # a kill may have cut it off
+    if resume is not None and _is_done(resume, recipe.fit.epochs):
+        record.write_text(json.dumps({**document, "finished": True}, indent=1), encoding="utf-8")
+        say(f"{recipe.name}: had run all its epochs")
+        return folder / "weights" / "best.pt"
     say(f"{recipe.name}: {'continues' if resume else 'starts'}, data {prepared.digest[:12]}")
     _train(recipe, prepared, places, resume)
     record.write_text(json.dumps({**document, "finished": True}, indent=1), encoding="utf-8")
     return folder / "weights" / "best.pt"
+
+
+def _is_done(last: Path, epochs: int) -> bool:
+    """Tell whether a checkpoint is of the last epoch; the library numbers a stripped one -1."""
+    import torch  # noqa: PLC0415 - in the [train] extra alone, and seconds to import
+
+    epoch = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
+    return epoch < 0 or epoch + 1 >= epochs
 
 
 def _train(recipe: Recipe, prepared: Prepared, places: FitPlaces, resume: Path | None) -> None:
