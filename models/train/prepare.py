@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from models.load import load_detector
-from models.train.readers import READERS, Layout
+from models.train.layouts import Layout
+from models.train.readers import READERS
 from models.train.recipe import ComposedSource, FileSource, Recipe, Teacher
 from models.train.samples import DataProblem, Sample
 from models.train.smoke_composer import compose_lookalike, compose_plume
@@ -52,18 +53,30 @@ def read_source(source: FileSource, data: Path, seed: int) -> tuple[Split, list[
     if source.limit is not None and len(split.train) > source.limit:
         order = np.random.default_rng(seed).permutation(len(split.train))[: source.limit]
         split = Split(tuple(split.train[index] for index in sorted(order)), split.held_out)
-    return split, reading.problems
+    problems = list(reading.problems)
+    if reading.ignored:
+        counts = ", ".join(f"{name} ({count})" for name, count in sorted(reading.ignored.items()))
+        message = f"boxes of classes that the recipe does not name are left out: {counts}"
+        problems.append(DataProblem(folder, None, message))
+    return split, problems
 
 
-def drop_duplicates(split: Split) -> tuple[Split, list[DataProblem]]:
-    """Take pictures out of the training side that are near-duplicates of held-out ones."""
-    pairs = near_duplicates([s.picture for s in split.train], [s.picture for s in split.held_out])
+def drop_duplicates(splits: Mapping[str, Split]) -> tuple[dict[str, Split], list[DataProblem]]:
+    """Take pictures out of training that are near-duplicates of held-out ones, of any source."""
+    pairs = near_duplicates(
+        [sample.picture for split in splits.values() for sample in split.train],
+        [sample.picture for split in splits.values() for sample in split.held_out],
+    )
     twins = {train: (held, bits) for train, held, bits in reversed(pairs)}
     problems = [
         DataProblem(path, None, f"near-duplicate ({bits} bits) of held-out {held.name}; left out of training")
         for path, (held, bits) in sorted(twins.items())
     ]
-    return Split(tuple(s for s in split.train if s.picture not in twins), split.held_out), problems
+    kept = {
+        name: Split(tuple(s for s in split.train if s.picture not in twins), split.held_out)
+        for name, split in splits.items()
+    }
+    return kept, problems
 
 
 def prepare(recipe: Recipe, data: Path, models_dir: Path, folder: Path, say: Progress) -> Prepared:
@@ -87,10 +100,13 @@ def prepare(recipe: Recipe, data: Path, models_dir: Path, folder: Path, say: Pro
     writer = _Writer(folder, recipe.labels)
     problems: list[DataProblem] = []
     splits: dict[str, Split] = {}
+    for source in recipe.sources:
+        splits[source.id], found = read_source(source, data, recipe.seed)
+        problems += found
+    splits, twins = drop_duplicates(splits)
+    problems += twins
     for number, source in enumerate(recipe.sources):
-        split, found = read_source(source, data, recipe.seed)
-        split, twins = drop_duplicates(split)
-        problems += found + twins
+        split = splits[source.id]
         if source.teacher is not None:
             split = _taught(split, source.teacher, models_dir)
         splits[source.id] = split

@@ -5,59 +5,35 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
+from models.train.layouts import Layout, Reading, Row, row_of, usable
 from models.train.samples import DataProblem, Sample, box_array
+from models.train.verdicts import read_verdicts
 from towerwatch.errors import ConfigError
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-TOLERANCE = 0.002  # exports round coordinates; what sticks out by less is clipped and not reported
 LEAST_VISIBLE = 0.35  # of a rendered thing; as in the composer
-JPEG_END = b"\xff\xd9"
-
-Row = tuple[str, tuple[float, float, float, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where a source lies and what its class names mean to us.
-
-    ``classes`` maps the source's name (for YOLO without names: the number as text) to ours;
-    what is not in it is left out silently, which is how a class is ignored on purpose.
-    """
-
-    source: str
-    folder: Path
-    classes: Mapping[str, str]
-    group_of: Callable[[Path], str]
-    annotations: Path | None = None
-
-
-@dataclass(slots=True)
-class Reading:
-    """What a reader found: usable samples, and problems line by line."""
-
-    samples: list[Sample] = field(default_factory=list)
-    problems: list[DataProblem] = field(default_factory=list)
 
 
 def read_yolo(layout: Layout) -> Reading:
     """Read ``images/*`` with ``labels/*.txt`` (class, centre x, centre y, width, height as fractions)."""
     reading = Reading()
     for picture in _pictures(layout.folder / "images"):
-        if not _usable(picture, reading):
+        if not usable(picture, reading):
             continue
         label_file = layout.folder / "labels" / f"{picture.stem}.txt"
         if not label_file.exists():
             reading.problems.append(DataProblem(picture, None, "has no label file; left out"))
             continue
+        try:
+            lines = label_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            reading.problems.append(DataProblem(label_file, None, "is no text file; its picture is left out"))
+            continue
         rows = []
-        for number, line in enumerate(label_file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             try:
                 row = _yolo_row(line, layout.classes)
             except ValueError as error:
@@ -65,6 +41,8 @@ def read_yolo(layout: Layout) -> Reading:
                 continue
             if row is not None:
                 rows.append(row)
+            elif line.strip():
+                reading.ignored[line.split()[0]] += 1
         reading.samples.append(_sample(layout, picture, rows))
     return reading
 
@@ -79,21 +57,24 @@ def read_coco(layout: Layout) -> Reading:
     for item in document.get("annotations", []):
         boxes.setdefault(item.get("image_id", -1), []).append(item)
     for entry in document.get("images", []):
-        picture = layout.folder / entry["file_name"]
-        if not _usable(picture, reading):
+        picture = layout.folder / str(entry.get("file_name", ""))
+        width, height = (_positive(entry.get(key)) for key in ("width", "height"))
+        if width is None or height is None:
+            reading.problems.append(DataProblem(path, None, f"image {picture.name}: has no size; left out"))
+            continue
+        if not usable(picture, reading):
             continue
         rows = []
-        for item in boxes.get(entry["id"], []):
-            x, y, width, height = map(float, item["bbox"])
-            frac = (x / entry["width"], y / entry["height"])
-            corner = ((x + width) / entry["width"], (y + height) / entry["height"])
+        for item in boxes.get(entry.get("id"), []):
             try:
-                row = _row(names.get(item["category_id"], "?"), (*frac, *corner), layout.classes)
+                row = _coco_row(item, names, (width, height), layout.classes)
             except ValueError as error:
                 reading.problems.append(DataProblem(path, None, f"annotation {item.get('id')}: {error}"))
                 continue
-            if row is not None and not item.get("iscrowd"):
+            if row is not None:
                 rows.append(row)
+            elif not item.get("iscrowd"):
+                reading.ignored[names[item["category_id"]]] += 1
         reading.samples.append(_sample(layout, picture, rows))
     return reading
 
@@ -110,10 +91,9 @@ def read_voc(layout: Layout) -> Reading:
             reading.problems.append(DataProblem(xml_file, error.position[0], "is not valid XML"))
             continue
         picture = pictures / (root.findtext("filename") or f"{xml_file.stem}.jpg")
-        if not _usable(picture, reading):
+        if not usable(picture, reading):
             continue
-        width = float(root.findtext("size/width") or 0)
-        height = float(root.findtext("size/height") or 0)
+        width, height = (_positive(root.findtext(f"size/{key}")) for key in ("width", "height"))
         rows = []
         for item in root.iter("object"):
             try:
@@ -123,6 +103,8 @@ def read_voc(layout: Layout) -> Reading:
                 continue
             if row is not None:
                 rows.append(row)
+            else:
+                reading.ignored[item.findtext("name") or "?"] += 1
         reading.samples.append(_sample(layout, picture, rows))
     return reading
 
@@ -143,10 +125,10 @@ def read_scenes(layout: Layout) -> Reading:
             continue
         group = f"{document['scene']}-{document['seed']}"
         for picture, frame in zip(pictures, document["frames"], strict=True):
-            if not _usable(picture, reading):
+            if not usable(picture, reading):
                 continue
             seen = [item for item in frame["boxes"] if item["visible_frac"] >= LEAST_VISIBLE]
-            rows = [_row(item["label"], tuple(item["box"]), layout.classes) for item in seen]
+            rows = [row_of(item["label"], tuple(item["box"]), layout.classes) for item in seen]
             found = [row for row in rows if row is not None]
             boxes = box_array([box for _label, box in found])
             labels = tuple(label for label, _box in found)
@@ -159,22 +141,8 @@ READERS: dict[str, Callable[[Layout], Reading]] = {
     "coco": read_coco,
     "voc": read_voc,
     "scenes": read_scenes,
+    "verdicts": read_verdicts,
 }
-
-
-def check_picture(path: Path) -> str | None:
-    """Say what is wrong with a picture file, or None; a truncated JPEG is found by its missing end."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    if not data:
-        return "is empty"
-    if data[:2] == b"\xff\xd8" and JPEG_END not in data[-4096:]:
-        return "is a truncated JPEG"
-    if cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is None:
-        return "is not a picture that can be decoded"
-    return None
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -182,13 +150,6 @@ def _pictures(folder: Path) -> list[Path]:
         msg = f"{folder}: no such folder"
         raise ConfigError(msg)
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
-
-
-def _usable(picture: Path, reading: Reading) -> bool:
-    message = check_picture(picture)
-    if message is not None:
-        reading.problems.append(DataProblem(picture, None, f"{message}; left out"))
-    return message is None
 
 
 def _sample(layout: Layout, picture: Path, rows: list[Row]) -> Sample:
@@ -205,38 +166,59 @@ def _yolo_row(line: str, classes: Mapping[str, str]) -> Row | None:
     if len(parts) != 5:
         msg = f"expected 5 numbers, got {len(parts)}"
         raise ValueError(msg)
+    if not (parts[0].isascii() and parts[0].isdigit()):
+        msg = f"class {parts[0]!r} is no whole number from 0; left out"
+        raise ValueError(msg)
     try:
         x, y, width, height = map(float, parts[1:])
     except ValueError:
         msg = f"not a number in {line!r}"
         raise ValueError(msg) from None
-    return _row(parts[0], (x - width / 2, y - height / 2, x + width / 2, y + height / 2), classes)
+    return row_of(parts[0], (x - width / 2, y - height / 2, x + width / 2, y + height / 2), classes)
 
 
-def _voc_row(item: ET.Element, width: float, height: float, classes: Mapping[str, str]) -> Row | None:
-    if width <= 0 or height <= 0:
-        msg = "size is missing or zero"
+def _coco_row(
+    item: Mapping[str, Any], names: Mapping[Any, str], size: tuple[float, float], classes: Mapping[str, str]
+) -> Row | None:
+    """Read one annotation, None for a class that is not wanted and for a crowd."""
+    if item.get("iscrowd"):
+        return None
+    category = item.get("category_id")
+    if category not in names:
+        msg = f"category {category!r} is none of the file's; left out"
+        raise ValueError(msg)
+    try:
+        x, y, width, height = map(float, item.get("bbox", ()))
+    except (TypeError, ValueError):
+        msg = f"bbox {item.get('bbox')!r} is not four numbers; left out"
+        raise ValueError(msg) from None
+    box = (x / size[0], y / size[1], (x + width) / size[0], (y + height) / size[1])
+    return row_of(names[category], box, classes)
+
+
+def _voc_row(
+    item: ET.Element, width: float | None, height: float | None, classes: Mapping[str, str]
+) -> Row | None:
+    if width is None or height is None:
+        msg = "size is missing, zero or no number"
         raise ValueError(msg)
     edges = [item.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
-    if any(edge is None for edge in edges):
-        msg = "an object has no complete bndbox"
-        raise ValueError(msg)
-    left, top, right, bottom = (float(edge or 0) for edge in edges)
+    try:
+        left, top, right, bottom = (float(edge or "") for edge in edges)
+    except ValueError:
+        msg = "an object has no complete bndbox of numbers; left out"
+        raise ValueError(msg) from None
     box = (left / width, top / height, right / width, bottom / height)
-    return _row(item.findtext("name") or "?", box, classes)
+    return row_of(item.findtext("name") or "?", box, classes)
 
 
-def _row(name: str, box: tuple[float, float, float, float], classes: Mapping[str, str]) -> Row | None:
-    if name not in classes:
+def _positive(value: object) -> float | None:
+    """Read a length in px, None where it is none."""
+    try:
+        number = float(str(value))
+    except ValueError:
         return None
-    if any(edge < -TOLERANCE or edge > 1 + TOLERANCE for edge in box):
-        msg = f"box {tuple(round(edge, 4) for edge in box)} reaches outside the picture; left out"
-        raise ValueError(msg)
-    left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in box)
-    if right <= left or bottom <= top:
-        msg = f"box {tuple(round(edge, 4) for edge in box)} has no area; left out"
-        raise ValueError(msg)
-    return classes[name], (left, top, right, bottom)
+    return number if 0 < number < float("inf") else None
 
 
 def _json(path: Path) -> dict[str, Any]:

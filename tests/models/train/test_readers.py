@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.train.readers import READERS, Layout, Reading, check_picture
+from models.train.layouts import Layout, Reading, check_picture
+from models.train.readers import READERS
 from towerwatch.errors import ConfigError
 
 GREY = np.full((40, 80, 3), 128, np.uint8)
@@ -40,6 +41,7 @@ def test_yolo_boxes_become_corners_with_mapped_names(tmp_path: Path) -> None:
     np.testing.assert_allclose(sample.boxes, [[0.25, 0.4, 0.75, 0.6], [0, 0, 0.5, 1]])
     assert sample.group == "a"
     assert reading.problems == []
+    assert reading.ignored == {"3": 1}
 
 
 @pytest.mark.parametrize(
@@ -49,9 +51,12 @@ def test_yolo_boxes_become_corners_with_mapped_names(tmp_path: Path) -> None:
         ("0 0.5 0.5 0.2 0.2\n0 x 0.5 0.2 0.2", 2, "not a number"),
         ("0 0.9 0.5 0.5 0.2", 1, "reaches outside the picture"),
         ("0 nan 0.5 0.5 0.2", 1, "has no area"),
+        ("0 0.5 inf 0.5 0.2", 1, "reaches outside the picture"),
+        ("-1 0.5 0.5 0.5 0.2", 1, "class '-1' is no whole number"),
+        ("car 0.5 0.5 0.5 0.2", 1, "class 'car' is no whole number"),
         ("0 0.5 0.5 0 0.2", 1, "has no area"),
     ],
-    ids=["too few", "text", "outside", "nan", "no area"],
+    ids=["too few", "text", "outside", "nan", "inf", "negative class", "class by name", "no area"],
 )
 def test_a_bad_label_line_is_named_and_the_rest_goes_on(
     tmp_path: Path, text: str, line: int, message: str
@@ -86,6 +91,15 @@ def test_a_picture_without_a_label_file_is_reported_and_an_empty_one_is_a_negati
     assert sample.boxes.shape == (0, 4)
 
 
+def test_labels_that_are_no_text_leave_their_picture_out(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a_1.txt").write_bytes(b"\xff\xfe0 0.5")
+    write_picture(tmp_path / "images" / "a_1.jpg")
+    reading = READERS["yolo"](layout(tmp_path, {"0": "vehicle"}))
+    assert reading.samples == []
+    assert "a_1.txt: is no text file" in str(reading.problems[0])
+
+
 def test_a_picture_that_is_gone_is_said_to_be() -> None:
     assert "cannot be read" in (check_picture(Path("/no/such/picture.jpg")) or "")
 
@@ -102,22 +116,34 @@ def test_coco_boxes_names_and_crowds(tmp_path: Path) -> None:
         "images": [
             {"id": 9, "file_name": "a_1.jpg", "width": 80, "height": 40},
             {"id": 10, "file_name": "gone.jpg", "width": 1, "height": 1},
+            {"id": 11, "file_name": "a_1.jpg", "width": 0},
+            {"id": 12},
         ],
         "annotations": [
             {"id": 1, "image_id": 9, "category_id": 3, "bbox": [8, 4, 16, 20]},
             {"id": 2, "image_id": 9, "category_id": 4, "bbox": [0, 0, 4, 4]},
             {"id": 3, "image_id": 9, "category_id": 3, "bbox": [0, 0, 800, 4]},
             {"id": 4, "image_id": 9, "category_id": 3, "bbox": [0, 0, 8, 4], "iscrowd": 1},
+            {"id": 5, "image_id": 9, "category_id": 77, "bbox": [0, 0, 8, 4]},
+            {"id": 6, "image_id": 9, "category_id": 3, "bbox": [0, 0, 8]},
+            {"id": 7, "image_id": 9, "category_id": 3},
         ],
     }
     (tmp_path / "annotations.json").write_text(json.dumps(document))
     reading = READERS["coco"](layout(tmp_path, {"car": "vehicle"}))
     (sample,) = reading.samples
     np.testing.assert_allclose(sample.boxes, [[0.1, 0.1, 0.3, 0.6]])
-    assert [("gone.jpg" in str(p), "annotation 3" in str(p)) for p in reading.problems] in (
-        [(True, False), (False, True)],
-        [(False, True), (True, False)],
-    )
+    named = "\n".join(map(str, reading.problems))
+    assert len(reading.problems) == 7
+    for part in (
+        "gone.jpg",
+        "annotation 3: box",
+        "annotation 5: category 77",
+        "annotation 6: bbox [0, 0, 8] is not four numbers",
+        "annotation 7: bbox None",
+        "image a_1.jpg: has no size",
+    ):
+        assert part in named
 
 
 @pytest.mark.parametrize(
@@ -157,10 +183,12 @@ def test_voc_boxes(tmp_path: Path) -> None:
     [
         (VOC.format(more="<object><name>car</name></object>"), "no complete bndbox"),
         (VOC.format(more="").replace("<width>80</width>", ""), "size is missing"),
+        (VOC.format(more="").replace("<width>80</width>", "<width>wide</width>"), "size is missing"),
+        (VOC.format(more="").replace("<xmax>24</xmax>", "<xmax>?</xmax>", 1), "no complete bndbox"),
         ("<annotation>", "not valid XML"),
         (VOC.format(more="").replace("a_1.jpg", "b.jpg"), "cannot be read"),
     ],
-    ids=["no box", "no size", "broken", "no picture"],
+    ids=["no box", "no size", "size in words", "box in words", "broken", "no picture"],
 )
 def test_what_is_wrong_in_voc_is_named(tmp_path: Path, text: str, message: str) -> None:
     assert any(message in str(problem) for problem in voc(tmp_path, text).problems)
