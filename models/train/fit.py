@@ -63,7 +63,7 @@ def _is_done(last: Path, epochs: int) -> bool:
     """Tell whether a checkpoint is of the last epoch; the library numbers a stripped one -1."""
     import torch  # noqa: PLC0415 - in the [train] extra alone, and seconds to import
 
-    epoch = torch.load(last, map_location="cpu", weights_only=False)["epoch"]
+    epoch = int(torch.load(last, map_location="cpu", weights_only=False)["epoch"])
     return epoch < 0 or epoch + 1 >= epochs
 
 
