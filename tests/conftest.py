@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import components
+import hypothesis
 import pytest
+
+# no test depends on speed: what hypothesis calls too slow is a busy machine
+hypothesis.settings.register_profile(
+    "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)
