@@ -7,27 +7,16 @@ see, is also the same place when two error ellipses meet.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from alerts.crossing import apart_m
 from alerts.messages import Kind
+from towerwatch.geometry.ellipse import Ellipse
 
-EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
 # 95 % ellipses of two towers need not touch for one plume: it drifts between two looks of a patrol
 SMOKE_MARGIN_M = 200.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ellipse:
-    """A place with its 95 % error; semi-axes in m, orientation of the major one clockwise from north."""
-
-    lat_deg: float
-    lon_deg: float
-    semi_major_m: float
-    semi_minor_m: float
-    orientation_deg: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +67,10 @@ def _edge(facts: Facts) -> str:
 
 
 def ellipses_meet(one: Facts, other: Facts) -> bool:
-    """Say whether two error ellipses, with :data:`SMOKE_MARGIN_M` between them, touch on their line."""
+    """Say whether two error ellipses touch, with :data:`SMOKE_MARGIN_M` between them."""
     if one.ellipse is None or other.ellipse is None:
         return False
-    distance_m, bearing_deg = _distance_and_bearing(one.ellipse, other.ellipse)
-    reach_m = _reach_m(one.ellipse, bearing_deg) + _reach_m(other.ellipse, bearing_deg)
-    return distance_m <= reach_m + SMOKE_MARGIN_M
-
-
-def _distance_and_bearing(one: Ellipse, other: Ellipse) -> tuple[float, float]:
-    # equirectangular: off by less than 1 m within the few kilometres that matter here
-    middle = math.radians((one.lat_deg + other.lat_deg) / 2)
-    turn_deg = (other.lon_deg - one.lon_deg + 180) % 360 - 180
-    east_m = math.radians(turn_deg) * math.cos(middle) * EARTH_RADIUS_M
-    north_m = math.radians(other.lat_deg - one.lat_deg) * EARTH_RADIUS_M
-    return math.hypot(east_m, north_m), math.degrees(math.atan2(east_m, north_m))
-
-
-def _reach_m(ellipse: Ellipse, bearing_deg: float) -> float:
-    # polar form of the ellipse about its centre; a metre at least, so that a bare point divides too
-    major_m, minor_m = max(ellipse.semi_major_m, 1.0), max(ellipse.semi_minor_m, 1.0)
-    angle = math.radians(bearing_deg - ellipse.orientation_deg)
-    return major_m * minor_m / math.hypot(minor_m * math.cos(angle), major_m * math.sin(angle))
+    return apart_m(one.ellipse, other.ellipse) <= SMOKE_MARGIN_M
 
 
 # parking: a car that leaves and the next that takes its place are minutes apart in the alerts, since the

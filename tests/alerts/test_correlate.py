@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alerts.correlate import POLICIES, SMOKE_MARGIN_M, Ellipse, Facts, key_of, same_incident
 from alerts.messages import Kind
 
-NORTH_100M_DEG = 100 / 111_195.08  # a degree of latitude on the mean sphere is 111,195.08 m
+NORTH_100M_DEG = 100 / 110_904.4  # a degree of latitude at 33 degrees on WGS 84
 
 
 def facts(kind=Kind.ILLEGAL_PARKING, **changes):
