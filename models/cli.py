@@ -17,9 +17,11 @@ from models.decoders import DecoderKind
 from models.errors import ModelConfigError, ModelFileError
 from models.manifest import Precision, StoredPrecision
 from models.train.cli import app as training_app
+from models.train.judge_cli import app as judging_app
 
 app = typer.Typer(no_args_is_help=True, help="Import, list, verify and try detectors; train and judge them.")
-app.registered_commands += training_app.registered_commands  # they name the extra they need
+# they name the extra they need
+app.registered_commands += [*training_app.registered_commands, *judging_app.registered_commands]
 
 ModelsDir = Annotated[Path, typer.Option("--models-dir", help="The site's own models.")]
 # not ./models: in a checkout that is the room with this code

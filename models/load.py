@@ -44,7 +44,7 @@ def load_detector(
 
     """
     found = find_model(name_or_path, models_dir)
-    wanted = _precision(precision) or found.manifest.default_precision
+    wanted = precision_of(precision) or found.manifest.default_precision
     if wanted not in found.manifest.passed:
         msg = (
             f"{found.manifest.reference}: has not passed its gate in {wanted}, so it may not run in it; "
@@ -70,7 +70,7 @@ def build_detector(
     if options.threads < 1:
         msg = f"threads {options.threads} is below 1"
         raise ModelConfigError(msg)
-    chosen, file = _choose(found, runtime, options)
+    chosen, file = choose_file(found, runtime, options)
     data = read_verified(file, found.folder)
     source = f"{found.manifest.reference} ({found.folder / file.path})"
     loaded = open_runtime(chosen, data, found.manifest.decoder.outputs, options, source)
@@ -82,16 +82,28 @@ def build_detector(
     return detector
 
 
-def _precision(text: str | None) -> Precision | None:
+def precision_of(text: str | None) -> Precision | None:
+    """Check the name of a precision; None stays None.
+
+    Raises:
+        ModelConfigError: there is none of that name.
+
+    """
     if text is None or text in get_args(Precision):
         return cast("Precision | None", text)
     msg = f"precision {text!r} is none of {', '.join(get_args(Precision))}"
     raise ModelConfigError(msg)
 
 
-def _choose(
+def choose_file(
     found: FoundModel, runtime: RuntimeChoice, options: RuntimeOptions
 ) -> tuple[RuntimeName, ModelFile]:
+    """Say which file of a model runs in ``options.precision``, and in which runtime.
+
+    Raises:
+        ModelConfigError: there is none, or its runtime is not installed.
+
+    """
     tried = []
     for name in _order(found, runtime, options):
         file = found.manifest.file_for(options.precision, name)

@@ -12,14 +12,18 @@ import numpy.typing as npt
 
 from models.detections import Detections
 from models.detector import Detector
-from models.load import RuntimeChoice, load_detector
+from models.load import RuntimeChoice, build_detector, choose_file, precision_of
 from models.manifest import Manifest
 from models.nms import nms
+from models.predict import RunningDetector
 from models.registry import find_model
+from models.runtimes import RuntimeOptions
 from models.tiles import TiledDetector
-from models.train.evaluate import LOWEST, Judged, report, run
+from models.train.evaluate import LOWEST, report, run
+from models.train.layouts import Layout
+from models.train.matching import Judged
 from models.train.prepare import read_source
-from models.train.readers import READERS, Layout
+from models.train.readers import READERS
 from models.train.recipe import load_recipe
 from models.train.samples import DataProblem, Sample
 from models.train.split import group_by_pattern
@@ -97,6 +101,9 @@ def samples_of(
         reading = READERS[reader](Layout(data.name, data, classes, group_by_pattern(group)))
         samples, problems = reading.samples, reading.problems
     else:
+        if not data.exists():
+            msg = f"{data}: no such folder or recipe"
+            raise ConfigError(msg)
         if root is None:
             msg = f"{data}: is a recipe: --data-root must say where its sources lie"
             raise ConfigError(msg)
@@ -113,21 +120,24 @@ def samples_of(
 
 
 def judge(model: str, samples: Sequence[Sample], plan: JudgePlan) -> tuple[dict[str, Any], list[Judged]]:
-    """Judge one model as the edge would load it; the JSON document and the pictures behind it."""
-    manifest = find_model(model, plan.models_dir).manifest
-    inner = load_detector(
-        model,
-        models_dir=plan.models_dir,
-        runtime=plan.runtime,
-        precision=plan.precision,
-        threads=plan.threads,
-        confidence=LOWEST,
-    )
-    return judge_detector(inner, manifest, samples, plan)
+    """Judge one model as the edge would load it; the JSON document and the pictures behind it.
+
+    A precision that has not passed its gate may be judged too.
+
+    Raises:
+        ModelConfigError: no such model, or it cannot run like that on this machine.
+
+    """
+    found = find_model(model, plan.models_dir)
+    options = RuntimeOptions(precision_of(plan.precision) or found.manifest.default_precision, plan.threads)
+    runtime, file = choose_file(found, plan.runtime, options)
+    inner = build_detector(found, runtime=runtime, options=options, confidence=LOWEST)
+    document, judged = judge_detector(inner, found.manifest, samples, plan)
+    return document | {"sha256": file.sha256}, judged
 
 
 def judge_detector(
-    inner: Detector, manifest: Manifest, samples: Sequence[Sample], plan: JudgePlan
+    inner: RunningDetector, manifest: Manifest, samples: Sequence[Sample], plan: JudgePlan
 ) -> tuple[dict[str, Any], list[Judged]]:
     """Judge a detector that was loaded with the confidence :data:`LOWEST`, and close it."""
     threshold = manifest.thresholds.confidence if plan.threshold is None else plan.threshold
@@ -137,6 +147,7 @@ def judge_detector(
     document = {
         "model": inner.name,
         "numeric": inner.precision,
+        "runtime": inner.runtime_description,
         "threshold": threshold,
         "iou": plan.iou,
         "tile_px": plan.tile_px,

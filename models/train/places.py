@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from models.detector import Detector
-from models.train.evaluate import iou_matrix
+from models.train.matching import iou_matrix
 from models.train.tiles import Picture
 from towerwatch.errors import ConfigError
 

@@ -44,7 +44,7 @@ class FileSource(StrictModel):
     """Labelled pictures on disk, in a known layout."""
 
     id: str
-    reader: Literal["yolo", "coco", "voc", "scenes"]
+    reader: Literal["yolo", "coco", "voc", "scenes", "verdicts"]
     path: str = Field(description="folder, relative to the data folder")
     annotations: str | None = None
     licence: str

@@ -44,9 +44,13 @@ def contact_sheet(samples: Sequence[Sample], columns: int = 6) -> Picture:
     if not samples:
         msg = "a contact sheet needs one picture at least"
         raise ValueError(msg)
-    cells = [_cell(sample) for sample in samples]
-    cells += [np.zeros_like(cells[0])] * (-len(cells) % columns)
-    rows = [np.hstack(cells[start : start + columns]) for start in range(0, len(cells), columns)]
+    return grid([_cell(sample) for sample in samples], columns)
+
+
+def grid(cells: Sequence[Picture], columns: int = 6) -> Picture:
+    """Lay pictures of one size out in rows, the last one filled up with black."""
+    full = [*cells, *[np.zeros_like(cells[0])] * (-len(cells) % columns)]
+    rows = [np.hstack(full[start : start + columns]) for start in range(0, len(full), columns)]
     return np.asarray(np.vstack(rows), np.uint8)
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from models.errors import ModelConfigError
 from models.train.cli import app
+from models.train.judge_cli import app as judging
 from models.train.readers import READERS
-from towerwatch.errors import TowerwatchError
+from towerwatch.errors import ConfigError, TowerwatchError
 
 RECIPE = """name: tiny
 labels: [vehicle]
@@ -33,8 +35,8 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> None:
-    result = CliRunner().invoke(app, list(arguments), standalone_mode=False)
+def run(*arguments: str, group: typer.Typer = app) -> None:
+    result = CliRunner().invoke(group, list(arguments), standalone_mode=False)
     if result.exception is not None:
         raise result.exception
 
@@ -69,5 +71,20 @@ def test_a_missing_package_is_named_with_its_extra(data: Path, monkeypatch: pyte
     ids=["rename", "classes", "runtime", "reader"],
 )
 def test_wrong_options_say_what_would_be_right(data: Path, more: list[str], message: str) -> None:
+    arguments = ["evaluate", "m", "--data", str(data / "a"), "--json", str(data / "r.json"), *more]
     with pytest.raises(ModelConfigError, match=message):
-        run("evaluate", "m", "--data", str(data / "a"), "--json", str(data / "r.json"), *more)
+        run(*arguments, group=judging)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["evaluate", "m", "--data", "none", "--json", "r.json"], "none: no such folder or recipe"),
+        (["quantise", "--model", "m", "--pictures", "none"], "none: no such picture or folder"),
+        (["quantise", "--model", "m", "--pictures", ".", "--runtime", "x"], "one of onnxruntime, openvino"),
+    ],
+    ids=["data", "pictures", "runtime"],
+)
+def test_missing_folders_are_named(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(*arguments, group=judging)

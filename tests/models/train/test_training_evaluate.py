@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from models.detections import Detections
-from models.train.evaluate import figures, intervals, iou_matrix, match, report, run
+from models.train.coco_figures import CocoFigures
+from models.train.evaluate import figures, intervals, report, run
 from models.train.judge import Relabelled
+from models.train.matching import iou_matrix, match
 from models.train.samples import Sample, box_array
+from models.train.worst import sheet, worst_false, worst_misses
 
 
 @pytest.mark.parametrize(
@@ -93,6 +96,39 @@ def test_the_report_has_coco_figures(tmp_path: Path) -> None:
     assert document["map50"] == pytest.approx(51 / 101, abs=1e-3)
     assert document["by_size"]["medium"]["boxes"] == 1
     assert document["by_source"]["s"]["boxes"] == 2
+
+
+@pytest.mark.train
+def test_the_interval_of_map50_holds_the_figure_and_needs_two_groups(tmp_path: Path) -> None:
+    pytest.importorskip("pycocotools", reason="needs the [train] extra")
+    samples = [sample(tmp_path, str(index), [(0.1, 0.1, 0.5, 0.5)]) for index in range(6)]
+    hit = Detections.of([(10, 10, 50, 50)], [0.9], [0], ("vehicle",))
+    missed = Detections.of([(52, 52, 92, 92)], [0.95], [0], ("vehicle",))
+    items = run(Fake([hit, hit, hit, missed, hit, missed]), samples, 0.5, 0.5)
+    coco = CocoFigures(items)
+    low, high = coco.interval([item.sample.group for item in items], 0)
+    assert low < coco.map50() < high <= 1
+    assert coco.interval(["one"] * 6, 0) is None
+    assert coco.map50_by_size() == {"small": None, "medium": pytest.approx(coco.map50()), "large": None}
+
+
+def test_a_box_of_another_class_is_no_partner(tmp_path: Path) -> None:
+    found = Detections.of([(0, 0, 50, 50)], [0.9], [0], ("bus",))
+    (item,) = run(Fake([found]), [sample(tmp_path, "a", [(0, 0, 0.5, 0.5)])], 0.5, 0.5)
+    assert not item.hit.any()
+    assert not item.right.any()
+
+
+def test_the_worst_mistakes_come_first_and_are_drawn(tmp_path: Path) -> None:
+    items = judged(tmp_path)
+    misses, false = worst_misses(items), worst_false(items)
+    assert [mistake.box.tolist() for mistake in misses] == [[60, 60, 90, 90]]
+    assert [mistake.weight for mistake in false] == pytest.approx([0.8])
+    picture = sheet([*misses, *false])
+    assert picture.shape == (240, 6 * 240, 3)
+    green, red = (80, 200, 80), (40, 40, 255)
+    assert (picture[:, :240] == green).all(axis=2).any()
+    assert (picture[:, 240:480] == red).all(axis=2).any()
 
 
 def test_renamed_classes_are_joined_and_others_dropped() -> None:
