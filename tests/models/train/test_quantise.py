@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from models.train.quantise import float_nodes, unsigned_activations
+
+
+def graph(nodes: list, constants: dict[str, np.ndarray], shape: list, outputs: list[str]) -> onnx.ModelProto:
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    return model
+
+
+def test_the_head_stays_float_but_not_the_features_whose_size_it_asks_for(tmp_path: Path) -> None:
+    weights = {name: np.ones((1, 1, 1, 1), np.float32) for name in ("w0", "w1", "w2")}
+    nodes = [
+        helper.make_node("Conv", ["x", "w0"], ["a"], name="features"),
+        helper.make_node("Shape", ["a"], ["size"], name="size"),
+        helper.make_node("Conv", ["a", "w1"], ["b"], name="branch"),
+        helper.make_node("Conv", ["b", "w2"], ["c"], name="last"),
+        helper.make_node("Reshape", ["c", "size"], ["y"], name="decode"),
+    ]
+    path = tmp_path / "m.onnx"
+    onnx.save(graph(nodes, weights, [1, 1, 4, 4], ["y"]), str(path))
+    assert float_nodes(path) == ["decode", "last"]
+
+
+def test_unsigned_activations_are_the_same_numbers() -> None:
+    constants = {
+        "scale": np.float32(0.05).reshape(()),
+        "zero": np.int8(-90).reshape(()),
+        "w": np.arange(-2, 2, dtype=np.int8).reshape(1, 4),
+        "w_scale": np.float32(0.1).reshape(()),
+        "w_zero": np.int8(0).reshape(()),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"]),
+        helper.make_node("DequantizeLinear", ["w", "w_scale", "w_zero"], ["wd"]),
+        helper.make_node("Mul", ["d", "wd"], ["y"]),
+    ]
+    model = graph(nodes, constants, [1, 4], ["y"])
+    values = np.array([[-5.0, -1.234, 0.26, 9.9]], np.float32)
+    before = run(model, values)
+    unsigned_activations(model)
+    types = {item.name: item.data_type for item in model.graph.initializer}
+    assert (types["zero"], types["w_zero"]) == (TensorProto.UINT8, TensorProto.INT8)
+    np.testing.assert_array_equal(run(model, values), before)
+
+
+def run(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": values})[0]
