@@ -15,8 +15,8 @@ from models.decoders import DecoderSpec
 from models.letterbox import Letterbox
 from models.manifest import InputSpec, Manifest, ModelFile, Thresholds, sha256_of, write_manifest
 from models.network import to_blob
-from models.train.tiles import Picture
-from towerwatch.errors import PermanentError
+from models.train.tiles import Picture, read_picture
+from towerwatch.errors import ConfigError, PermanentError
 
 INPUT, OUTPUT = "images", "output0"
 OPSET = 17
@@ -163,6 +163,17 @@ def input_spec(side_px: int) -> InputSpec:
     return InputSpec(name=INPUT, width_px=side_px, height_px=side_px, dynamic_batch=True)
 
 
+def prepared_pictures(data: Path, part: str, most: int) -> list[Picture]:
+    """Read ``most`` pictures of a run's prepared data, spread over all of it.
+
+    ``part`` is ``train`` or ``val``; where nothing was held out, ``val`` is taken from ``train``.
+    """
+    folders = [data / "images" / name for name in dict.fromkeys((part, "train"))]
+    paths = next((found for folder in folders if (found := sorted(folder.glob("*.jpg")))), [])
+    step = max(1, len(paths) // max(1, most))
+    return [read_picture(path) for path in paths[::step][:most]]
+
+
 def export_model(
     checkpoint: Path,
     plan: ExportPlan,
@@ -170,8 +181,23 @@ def export_model(
     pictures: Sequence[Picture],
     calibration: Sequence[Picture] = (),
 ) -> tuple[Manifest, Parity]:
-    """Write ``<root>/<name>/<version>/{model.onnx,manifest.json}``; nothing remains if parity fails."""
+    """Write ``<root>/<name>/<version>/{model.onnx,manifest.json}``; nothing remains if parity fails.
+
+    Raises:
+        ConfigError: that version or no checkpoint is there, or no picture to compare on.
+        NoParity: the file does not compute what the checkpoint computes.
+
+    """
     folder = root / plan.name / plan.version
+    if folder.exists():
+        msg = f"{folder}: exists already; choose another --version, a version never changes"
+        raise ConfigError(msg)
+    if not checkpoint.is_file():
+        msg = f"{checkpoint}: no such checkpoint; towerwatch models train writes it"
+        raise ConfigError(msg)
+    if not pictures:
+        msg = f"{checkpoint}: no prepared picture to compare PyTorch and ONNX on"
+        raise ConfigError(msg)
     file = folder / "model.onnx"
     spec = input_spec(plan.side_px)
     try:
