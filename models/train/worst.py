@@ -17,6 +17,7 @@ from models.train.tiles import Picture, read_picture
 MOST = 36
 CONTEXT = 1.5  # of a box's longer side, on each side of it
 LEAST_CONTEXT_PX = 60
+STRIP_PX = 17  # for the text below a picture
 TRUTH_BGR, FOUND_BGR = (80, 200, 80), (40, 40, 255)
 
 
@@ -70,8 +71,8 @@ def _cell(mistake: Mistake) -> Picture:
         for box in np.asarray(boxes):
             corners = ((box.reshape(2, 2) - (left, top)) * scale).round().astype(int).tolist()
             cv2.rectangle(picture, corners[0], corners[1], colour, 1)
-    text = f"{mistake.weight:.3g} {judged.sample.picture.stem}"[-38:]
-    for colour, thickness in ((0, 0, 0), 3), ((255, 255, 255), 1):
-        place = (4, CELL_PX - 6)
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.34, colour, thickness, cv2.LINE_AA)
+    cv2.rectangle(picture, (0, CELL_PX - STRIP_PX), (CELL_PX, CELL_PX), (0, 0, 0), -1)
+    text = f"{mistake.weight:.2g} {judged.sample.picture.stem[-30:]}"
+    place = (4, CELL_PX - 5)
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (255, 255, 255), 1, cv2.LINE_AA)
     return np.asarray(picture, np.uint8)
