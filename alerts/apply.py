@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from alerts import webhooks
-from alerts.correlate import POLICIES, Ellipse, Facts, key_of, same_incident
+from alerts.correlate import POLICIES, Facts, key_of, same_incident
+from alerts.crossing import crossed
 from alerts.messages import AlertMessage, Kind, Phase
-from alerts.services.incidents import move
-from alerts.states import TECHNICAL_KINDS, Action, State
+from alerts.moves import move
+from alerts.outbox import Target, owe
+from alerts.states import TECHNICAL_KINDS, UNDER_WAY, Action, State
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.tables import Alert, AlertPhase, EvidenceRef, Incident
+from towerwatch.geometry.ellipse import Ellipse
 from towerwatch.timebase import utc_now
 
 # candidates of another key are looked for within this box around a position: wider than any two ellipses
@@ -33,11 +36,11 @@ def apply_message(
     session: Session,
     message: AlertMessage,
     received_at: datetime,
-    targets: Sequence[str] = (),
+    targets: Sequence[Target] = (),
 ) -> bool:
     """Apply one phase within the caller's transaction; False when it had been applied before.
 
-    ``targets`` are the webhooks that a new incident is owed to.
+    ``targets`` are told of a new incident, and of one that closes by itself.
     """
     database.lock(session, f"alert {message.alert_id}")
     if session.get(AlertPhase, (message.alert_id, message.phase_seq)) is not None:
@@ -60,7 +63,7 @@ def apply_message(
     _add_phase(session, message, received_at)
     _add_evidence(session, message)
     session.flush()
-    refresh_incident(session, incident)
+    refresh_incident(session, incident, targets)
     journal.changed(session, "incident", str(incident.id), f"alert_{message.phase}")
     return True
 
@@ -68,15 +71,7 @@ def apply_message(
 def facts_of(row: Alert | AlertMessage) -> Facts:
     """Return what correlation needs of an alert, stored or just come."""
     position = row.position if isinstance(row, Alert) else row.position and row.position.model_dump()
-    ellipse = None
-    if position:
-        ellipse = Ellipse(
-            position["lat_deg"],
-            position["lon_deg"],
-            position["semi_major_m"],
-            position["semi_minor_m"],
-            position["orientation_deg"],
-        )
+    ellipse = Ellipse(**position) if position else None
     return Facts(
         kind=Kind(row.kind),
         edge=row.edge,
@@ -90,7 +85,7 @@ def facts_of(row: Alert | AlertMessage) -> Facts:
     )
 
 
-def refresh_incident(session: Session, incident: Incident) -> None:
+def refresh_incident(session: Session, incident: Incident, targets: Sequence[Target] = ()) -> None:
     """Bring an incident in line with its alerts; propose closure when the last has ended."""
     alerts = session.scalars(select(Alert).where(Alert.incident_id == incident.id).order_by(Alert.id)).all()
     was_open = incident.open_alert_count
@@ -103,35 +98,43 @@ def refresh_incident(session: Session, incident: Incident) -> None:
     incident.historical = all(alert.historical for alert in alerts)
     incident.updated_at = utc_now()
     incident.version += 1
-    _take_best_position(incident, alerts)
+    _take_position(incident, alerts)
     if still_open:
         incident.closure_proposed_at = None
         if incident.kind in TECHNICAL_KINDS and incident.state == State.CLOSED:
-            move(session, incident, Action.REOPEN, journal.SYSTEM)
+            move(session, incident, Action.REOPEN, journal.SYSTEM, targets=targets)
     elif was_open or incident.closure_proposed_at is None:
-        _propose_closure(session, incident)
+        _propose_closure(session, incident, targets)
 
 
-def _propose_closure(session: Session, incident: Incident) -> None:
+def _propose_closure(session: Session, incident: Incident, targets: Sequence[Target]) -> None:
     if not incident.open:
         return
     if incident.kind in TECHNICAL_KINDS:
-        move(session, incident, Action.RECOVER, journal.SYSTEM)
+        move(session, incident, Action.RECOVER, journal.SYSTEM, targets=targets)
         return
     incident.closure_proposed_at = utc_now()
+    if incident.state in {State.FILED, *UNDER_WAY}:
+        incident.look_at = incident.closure_proposed_at
     journal.entry(session, incident.id, journal.SYSTEM, "closure_proposed")
 
 
-def _take_best_position(incident: Incident, alerts: Sequence[Alert]) -> None:
-    placed = [alert.position for alert in alerts if alert.position]
-    if placed:
-        best = min(placed, key=lambda position: float(position["semi_major_m"]))
-        incident.position = best
-        incident.lat_deg, incident.lon_deg = best["lat_deg"], best["lon_deg"]
+def _take_position(incident: Incident, alerts: Sequence[Alert]) -> None:
+    """Cross the sights of several cameras; of each the surest, since its errors are the same every time."""
+    surest: dict[tuple[str, str], Ellipse] = {}
+    for alert in alerts:
+        if alert.position:
+            sight, camera = Ellipse(**alert.position), (alert.edge, alert.camera)
+            if camera not in surest or sight.semi_major_m < surest[camera].semi_major_m:
+                surest[camera] = sight
+    if surest:
+        place = crossed(list(surest.values()))
+        incident.position = asdict(place)
+        incident.lat_deg, incident.lon_deg = place.lat_deg, place.lon_deg
 
 
 def _incident_for(
-    database: Database, session: Session, message: AlertMessage, targets: Sequence[str]
+    database: Database, session: Session, message: AlertMessage, targets: Sequence[Target]
 ) -> Incident:
     """Return the open incident that the alert belongs to, locked, or make one."""
     facts = facts_of(message)
@@ -162,11 +165,12 @@ def _incident_for(
     return _new_incident(session, message, key, targets)
 
 
-def _new_incident(session: Session, message: AlertMessage, key: str, targets: Sequence[str]) -> Incident:
+def _new_incident(session: Session, message: AlertMessage, key: str, targets: Sequence[Target]) -> Incident:
     now = utc_now()
     incident = Incident(
         kind=message.kind,
         state=State.DETECTED,
+        state_at=now,
         open=True,
         correlation_key=key,
         site=message.site,
@@ -188,7 +192,10 @@ def _new_incident(session: Session, message: AlertMessage, key: str, targets: Se
     states = (None, State.DETECTED)
     journal.entry(session, incident.id, journal.SYSTEM, "detected", states=states, key="detected")
     move(session, incident, Action.SUBMIT, journal.SYSTEM)
-    webhooks.enqueue(session, targets, "incident.created", incident, message)
+    if message.position is not None:
+        incident.position = message.position.model_dump()
+    alert = {"alert_id": message.alert_id, "evidence": [item.sha256 for item in message.evidence]}
+    owe(session, targets, "incident.created", incident, more=alert)
     return incident
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alerts import calendar_cli
+from alerts import calendar_cli, rollout_cli
 from towerwatch.errors import TowerwatchError
 from towerwatch.logs import configure_logging
 
@@ -29,6 +29,7 @@ app.add_typer(token_app, name="token")
 app.add_typer(artifact_app, name="artifact")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(calendar_cli.app, name="calendar")
+app.add_typer(rollout_cli.app, name="rollout")
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file; without one all defaults hold.")
@@ -274,15 +275,17 @@ def letters_list(config: ConfigOption = None, data_dir: DataOption = None) -> No
 
 @letters_app.command("retry")
 def letters_retry(config: ConfigOption = None, data_dir: DataOption = None) -> None:
-    """Try all of them again, after an upgrade or a repair; failed webhooks too."""
+    """Try all of them again, after an upgrade or a repair; failed notifications too."""
     from alerts.inbox import retry_dead_letters  # noqa: PLC0415
-    from alerts.webhooks import retry_failed  # noqa: PLC0415
+    from alerts.outbox import retry_failed  # noqa: PLC0415
     from alerts.work import retry_parked  # noqa: PLC0415
 
     with _database(_settings(config, data_dir)) as database:
         went_in, stay = retry_dead_letters(database)
         parked, failed = retry_parked(database), retry_failed(database)
-    _say(f"{went_in} dead letters went in, {stay} stay; {parked} parked rows and {failed} webhooks again")
+    _say(
+        f"{went_in} dead letters went in, {stay} stay; {parked} parked rows and {failed} notifications again"
+    )
 
 
 def _settings(config: Path | None, data_dir: Path | None, service: str | None = None) -> CentralConfig:

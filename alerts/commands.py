@@ -18,10 +18,21 @@ Name = Literal["apply_config", "fetch_model", "snapshot", "reconcile"]
 MAX_AT_ONCE = 100
 
 
-def order(session: Session, edge: str, name: Name, arguments: dict[str, Any]) -> str:
-    """Write a command within the caller's transaction and return its id."""
+def order(
+    session: Session, edge: str, name: Name, arguments: dict[str, Any], *, incident_id: int | None = None
+) -> str:
+    """Write a command within the caller's transaction and return its id; an incident may wait for it."""
     command_id = uuid.uuid4().hex
-    session.add(Command(id=command_id, edge=edge, name=name, arguments=arguments, created_at=utc_now()))
+    session.add(
+        Command(
+            id=command_id,
+            edge=edge,
+            name=name,
+            arguments=arguments,
+            created_at=utc_now(),
+            incident_id=incident_id,
+        )
+    )
     return command_id
 
 

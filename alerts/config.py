@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from alerts.outbox import Event, Target
+from alerts.topics import ID_PATTERN
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.secrets import Secret
 from towerwatch.yamlconfig import StrictModel, load_yaml
@@ -177,15 +179,15 @@ class ServeSettings(StrictModel):
 
 
 class EvidenceSettings(StrictModel):
-    """What the evidence store takes."""
+    """What the evidence store takes and keeps.
+
+    The pictures and clips of an incident that is over go ``keep_days`` after it was closed or dismissed; if
+    all of them take more than ``quota_gib``, the oldest of these go earlier. Those of open incidents stay.
+    """
 
     max_mib: Annotated[int, Field(ge=1, le=4096)] = 64
-
-
-class CitySettings(StrictModel):
-    """How the city works; ``calendar`` is one that we ship, or a YAML file."""
-
-    calendar: Annotated[str, AfterValidator(_calendar)] = "china"
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 180
+    quota_gib: Annotated[float, Field(gt=0)] = 500.0
 
 
 class EnrolSettings(StrictModel):
@@ -201,14 +203,55 @@ class EnrolSettings(StrictModel):
     central_url: HttpUrl | None = None
 
 
-class WebhookSettings(StrictModel):
-    """One receiver of new incidents."""
+class ReceiverSettings(StrictModel):
+    """Somebody who is told; empty ``events``, ``departments`` and ``levels`` mean all of them.
+
+    One with ``departments`` hears of their tasks alone. Level 0 is the department itself, 1 and higher
+    hear of a limit that has passed.
+    """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+    events: tuple[Event, ...] = ()
+    departments: tuple[Annotated[str, Field(pattern=ID_PATTERN)], ...] = ()
+    levels: tuple[Annotated[int, Field(ge=0, le=9)], ...] = ()
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    give_up_after_h: Annotated[float, Field(gt=0, le=8760)] = 72.0
+
+    def target(self) -> Target:
+        """Return it as the outbox takes it."""
+        return Target(self.name, frozenset(self.events), frozenset(self.departments), frozenset(self.levels))
+
+
+class WebhookSettings(ReceiverSettings):
+    """A program that is told by a signed call."""
+
     url: HttpUrl
     secret: Secret
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
-    give_up_after_h: Annotated[float, Field(gt=0)] = 72.0
+
+
+class NotifySettings(ReceiverSettings):
+    """People who are told in their own channel.
+
+    ``url`` is an Apprise address (wecombot://…, dingtalk://…, feishu://…, mailtos://…), a secret because it
+    carries the key to the channel.
+    """
+
+    url: Secret
+    events: tuple[Event, ...] = ("task.assigned", "task.reminder", "task.overdue")
+    language: Annotated[str, Field(pattern="^(zh|en)$")] = "zh"
+
+
+class HandlingSettings(StrictModel):
+    """Deadlines of departments: whose calendar, and how a limit that passes is escalated.
+
+    ``calendar`` is one that we ship, or the path of a YAML file. The levels are told when the limit passes,
+    and one after the other each ``escalate_every_min`` after that.
+    """
+
+    calendar: Annotated[str, AfterValidator(_calendar)] = "china"
+    remind_frac: Annotated[float, Field(gt=0, lt=1)] = 0.75
+    escalate_every_min: Annotated[float, Field(gt=0, le=14_400)] = 30.0
+    levels: Annotated[int, Field(ge=0, le=9)] = 3
 
 
 class CentralConfig(StrictModel):
@@ -224,18 +267,18 @@ class CentralConfig(StrictModel):
     console: ConsoleSettings = ConsoleSettings()
     evidence: EvidenceSettings = EvidenceSettings()
     enrol: EnrolSettings = EnrolSettings()
-    city: CitySettings = CitySettings()
+    handling: HandlingSettings = HandlingSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
+    notify: tuple[NotifySettings, ...] = ()
 
-    @field_validator("webhooks")
-    @classmethod
-    def _distinct(cls, value: tuple[WebhookSettings, ...]) -> tuple[WebhookSettings, ...]:
-        names = [item.name for item in value]
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [item.name for item in (*self.webhooks, *self.notify)]
         for name in names:
             if names.count(name) > 1:
-                msg = f"two webhooks are named {name!r}"
+                msg = f"two receivers of webhooks and notify are named {name!r}"
                 raise ValueError(msg)
-        return value
+        return self
 
     def database_url(self) -> str:
         """Return the address with its password; never log it."""

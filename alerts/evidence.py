@@ -15,9 +15,10 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
 from alerts.store import journal
 from alerts.store.database import Database
@@ -77,7 +78,7 @@ class BlobStore:
     async def receive(
         self, sha256: str, chunks: AsyncIterator[bytes], *, max_bytes: int, media_type: str
     ) -> int:
-        """Write a stream under its digest; return its bytes.
+        """Write a stream under its digest; return its bytes. The disk is waited for in a thread.
 
         Raises:
             TooLarge: it exceeds ``max_bytes``; reading stops there.
@@ -86,9 +87,18 @@ class BlobStore:
 
         """
         with self._writing(sha256, media_type) as writer:
-            async for chunk in chunks:
-                writer.add(chunk, max_bytes)
-            return writer.finish()
+            async for piece in _gathered(chunks):
+                await run_in_threadpool(writer.add, piece, max_bytes)
+            return await run_in_threadpool(writer.finish)
+
+    def add_bytes(self, data: bytes) -> str:
+        """Keep some bytes; return their digest."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        if not self.has(sha256):
+            with self._writing(sha256, None) as writer:
+                writer.add(data, None)
+                writer.finish()
+        return sha256
 
     def add_file(self, source: Path) -> tuple[str, int]:
         """Copy a file in; return its digest and bytes."""
@@ -168,14 +178,16 @@ def looks_like(head: bytes, media_type: str) -> bool:
 def note_evidence(database: Database, sha256: str, size: int, media_type: str, edge: str) -> None:
     """Enter a file that has come, and tell the incidents that wait for it."""
     values = {
-        "sha256": sha256,
         "bytes": size,
         "media_type": media_type,
         "edge": edge,
         "received_at": utc_now(),
+        "deleted_at": None,
     }
+    insert: Any = database.insert(EvidenceBlob).values(sha256=sha256, **values)
+    came_back = EvidenceBlob.deleted_at.is_not(None)
     with database.write() as session:
-        session.execute(database.insert(EvidenceBlob).values(**values).on_conflict_do_nothing())
+        session.execute(insert.on_conflict_do_update(index_elements=["sha256"], set_=values, where=came_back))
         waiting = session.scalars(
             select(Alert.incident_id)
             .join(EvidenceRef, EvidenceRef.alert_id == Alert.id)
@@ -186,10 +198,18 @@ def note_evidence(database: Database, sha256: str, size: int, media_type: str, e
             journal.changed(session, "incident", str(incident_id), "evidence")
 
 
+def keep_picture(store: BlobStore, database: Database, data: bytes, media_type: str, person: str) -> str:
+    """Keep a picture that a person has sent; return its digest."""
+    sha256 = store.add_bytes(data)
+    note_evidence(database, sha256, len(data), media_type, person)
+    return sha256
+
+
 def media_type_of(database: Database, sha256: str) -> str | None:
     """Return the type under which a file came; None for one that is not here."""
     with database.read() as session:
-        return session.scalar(select(EvidenceBlob.media_type).where(EvidenceBlob.sha256 == sha256))
+        here = EvidenceBlob.sha256 == sha256, EvidenceBlob.deleted_at.is_(None)
+        return session.scalar(select(EvidenceBlob.media_type).where(*here))
 
 
 def add_artifact(database: Database, store: BlobStore, source: Path, name: str | None = None) -> str:
@@ -208,6 +228,18 @@ def copy_to(store: BlobStore, sha256: str, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(store.path(sha256), target)
     return True
+
+
+async def _gathered(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield pieces of about :data:`CHUNK` bytes, so that a picture costs one way to the thread and back."""
+    piece = bytearray()
+    async for chunk in chunks:
+        piece += chunk
+        if len(piece) >= CHUNK:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

@@ -13,12 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from alerts.config import CentralConfig
 from alerts.consume import Consumer
+from alerts.handling import handling_of
 from alerts.http.app import create_app
 from alerts.http.context import Context, make_context
 from alerts.inbox import is_away
 from alerts.services.people import ADMIN, PeopleService
 from alerts.store import migrate
 from alerts.store.database import Database
+from alerts.ticker import Ticker
 from alerts.web import WebServer
 from alerts.webhooks import WebhookSender
 from alerts.work import Worker
@@ -143,12 +145,21 @@ def consume_parts(config: CentralConfig, database: Database, workers: Sequence[W
     return [Consumer(config, database, on_commit=wake)]
 
 
-def work_parts(config: CentralConfig, database: Database) -> tuple[list[Worker], list[WebhookSender]]:
-    """Return the workers (one on SQLite, whose writers take turns anyway) and a sender a webhook."""
+def work_parts(config: CentralConfig, database: Database) -> tuple[list[Worker], list[Part]]:
+    """Return the workers (one on SQLite, whose writers take turns anyway), and senders and the ticker."""
     count = 1 if database.is_sqlite else config.work.workers
-    targets = [item.name for item in config.webhooks]
-    workers = [Worker(database, config.work, targets, index=index) for index in range(count)]
-    return workers, [WebhookSender(database, item) for item in config.webhooks]
+    handling = handling_of(config)
+    workers = [Worker(database, config.work, handling.targets, index=index) for index in range(count)]
+    webhooks = [WebhookSender(database, item) for item in config.webhooks]
+    return workers, [*webhooks, *_people_senders(config, database), Ticker(database, handling)]
+
+
+def _people_senders(config: CentralConfig, database: Database) -> list[Part]:
+    if not config.notify:
+        return []
+    from alerts.notify import PeopleSender  # noqa: PLC0415 - Apprise is loaded only where somebody is told by it
+
+    return [PeopleSender(database, item, config.console.timezone) for item in config.notify]
 
 
 def serve_part(config: CentralConfig, database: Database) -> tuple[WebServer, Context]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from alerts.messages import BlindReason, EvidenceRole, Freshness, Kind, Phase
-from alerts.states import Action, State
+from alerts.states import Action, State, TaskAction, TaskState
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
@@ -22,17 +22,56 @@ KINDS: dict[Kind, tuple[str, str]] = {
 STATES: dict[State, tuple[str, str]] = {
     State.DETECTED: ("已识别", "Detected"),
     State.TO_VERIFY: ("待核实", "To verify"),
-    State.CONFIRMED: ("已立案", "Confirmed"),
+    State.FILED: ("已立案", "Filed"),
+    State.DISPATCHED: ("已派遣", "Dispatched"),
+    State.ACCEPTED: ("已受理", "Accepted"),
+    State.ON_SITE: ("已到场", "On site"),
+    State.HANDLED: ("已处置", "Handled"),
+    State.TO_CHECK: ("待核查", "To check"),
     State.DISMISSED: ("已排除", "Dismissed"),
     State.CLOSED: ("已结案", "Closed"),
+    State.EVALUATED: ("已评价", "Evaluated"),
 }
 ACTIONS: dict[Action, tuple[str, str]] = {
     Action.SUBMIT: ("提交核实", "Submit"),
-    Action.CONFIRM: ("确认", "Confirm"),
+    Action.CONFIRM: ("立案", "Confirm"),
     Action.DISMISS: ("排除", "Dismiss"),
+    Action.DISPATCH: ("派遣", "Dispatch"),
+    Action.WITHDRAW: ("撤回派遣", "Withdraw"),
+    Action.CHECK: ("送核查", "To check"),
+    Action.SEND_BACK: ("退回重办", "Send back"),
     Action.CLOSE: ("结案", "Close"),
+    Action.EVALUATE: ("评价", "Evaluate"),
     Action.REOPEN: ("重新打开", "Reopen"),
+    Action.MERGE: ("合并", "Merge"),
     Action.RECOVER: ("自动恢复", "Recovered"),
+}
+TASK_STATES: dict[TaskState, tuple[str, str]] = {
+    TaskState.ASSIGNED: ("待受理", "Assigned"),
+    TaskState.ACCEPTED: ("已受理", "Accepted"),
+    TaskState.ON_SITE: ("已到场", "On site"),
+    TaskState.HANDLED: ("已处置", "Handled"),
+    TaskState.DECLINED: ("已退单", "Declined"),
+    TaskState.WITHDRAWN: ("已撤回", "Withdrawn"),
+}
+TASK_ACTIONS: dict[TaskAction, tuple[str, str]] = {
+    TaskAction.ACCEPT: ("受理", "Accept"),
+    TaskAction.ARRIVE: ("到场", "Arrive"),
+    TaskAction.HANDLE: ("处置完毕", "Handled"),
+    TaskAction.DECLINE: ("退单", "Decline"),
+    TaskAction.WITHDRAW: ("撤回", "Withdraw"),
+}
+STAGES: dict[str, tuple[str, str]] = {
+    "accept": ("受理", "Accept"),
+    "arrive": ("到场", "Arrive"),
+    "close": ("处置", "Handle"),
+}
+SCORES: dict[int, tuple[str, str]] = {
+    1: ("很差", "Very poor"),
+    2: ("较差", "Poor"),
+    3: ("一般", "Fair"),
+    4: ("良好", "Good"),
+    5: ("优秀", "Very good"),
 }
 PHASES: dict[Phase, tuple[str, str]] = {
     Phase.OPENED: ("开始", "Opened"),
@@ -86,6 +125,8 @@ BLIND_REASONS: dict[BlindReason, tuple[str, str]] = {
 ROLES: dict[str, tuple[str, str]] = {
     "administrator": ("管理员", "Administrator"),
     "operator": ("值班员", "Operator"),
+    "department": ("部门", "Department"),
+    "grid_worker": ("网格员", "Grid worker"),
     "viewer": ("查看者", "Viewer"),
 }
 

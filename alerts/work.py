@@ -21,6 +21,7 @@ from alerts.apply import apply_message
 from alerts.config import WorkSettings
 from alerts.inbox import is_away
 from alerts.messages import AlertMessage
+from alerts.outbox import Target
 from alerts.parts import BEAT_S, beat
 from alerts.store.database import Database
 from alerts.store.tables import Change, Delivery, InboxRow
@@ -42,9 +43,9 @@ class Worker(ThreadPart):
     """The thread that applies inbox rows."""
 
     def __init__(
-        self, database: Database, settings: WorkSettings, targets: Sequence[str] = (), *, index: int = 0
+        self, database: Database, settings: WorkSettings, targets: Sequence[Target] = (), *, index: int = 0
     ) -> None:
-        """Keep what it needs; ``targets`` are the webhooks that new incidents are owed to."""
+        """Keep what it needs; ``targets`` are told of what happens to incidents."""
         super().__init__(f"work-{index}")
         self._database = database
         self._settings = settings
@@ -85,7 +86,7 @@ class Worker(ThreadPart):
     def _apply(self, session: Session, row: InboxRow) -> None:
         row_id = row.id
         try:
-            with session.begin_nested():
+            with self._database.savepoint(session):
                 message = AlertMessage.model_validate_json(row.body)
                 apply_message(self._database, session, message, row.received_at, self._targets)
                 row.state, row.done_at, row.error = "done", utc_now(), None

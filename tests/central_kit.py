@@ -23,6 +23,7 @@ from alerts.messages import (
     StatusMessage,
     encode,
 )
+from alerts.outbox import Target
 from alerts.store.database import Database
 from alerts.topics import Address
 
@@ -152,5 +153,5 @@ def apply_all(database: Database, messages: list[AlertMessage], targets: tuple[s
     done = []
     for message in messages:
         with database.write() as session:
-            done.append(apply_message(database, session, message, T0, targets))
+            done.append(apply_message(database, session, message, T0, [Target(name) for name in targets]))
     return done

@@ -6,13 +6,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from alerts.http import errors, files, fleet, incidents, live, people
+from alerts.http import (
+    accounts,
+    audit,
+    city,
+    errors,
+    feed,
+    files,
+    fleet,
+    incidents,
+    live,
+    people,
+    tasks,
+)
+from alerts.http.access import guard
 from alerts.http.auth import SomeUser
 from alerts.http.context import Context
+from alerts.http.etags import Etags
 from towerwatch import __version__
 
 HEADERS = {
@@ -80,11 +94,13 @@ def make_api(context: Context | None) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(guard)],
     )
     app.state.central = context
+    app.add_middleware(Etags)
     app.add_middleware(SecurityHeaders)
     errors.install(app)
-    for module in (people, incidents, fleet, files, live):
+    for module in (people, accounts, incidents, tasks, city, feed, fleet, files, live, audit):
         app.include_router(module.router)
 
     @app.get("/api/v1/openapi.json", include_in_schema=False)

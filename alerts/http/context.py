@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from alerts.config import CentralConfig
 from alerts.evidence import BlobStore
+from alerts.handling import handling_of
 from alerts.playable import Player
 from alerts.services.bundle import Services, open_services
 from alerts.store.database import Database
@@ -33,7 +34,8 @@ def make_context(config: CentralConfig, database: Database) -> Context:
     evidence.open()
     artifacts.open()
     player = Player(evidence, config.data_dir / "playable")
-    return Context(config, database, open_services(database), evidence, artifacts, player)
+    services = open_services(database, handling_of(config))
+    return Context(config, database, services, evidence, artifacts, player)
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -5,9 +5,19 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
+from pydantic import BaseModel
 
-from alerts.evidence import MAGIC, TooLarge, WrongFile, media_type_of, note_evidence
-from alerts.http.auth import Ctx, EdgeId, SomeUser
+from alerts.evidence import (
+    MAGIC,
+    TooLarge,
+    WrongFile,
+    keep_picture,
+    looks_like,
+    media_type_of,
+    note_evidence,
+)
+from alerts.http.auth import Ctx, EdgeId, OperatorUser, SomeUser
+from alerts.http.context import Context
 
 router = APIRouter(tags=["files"])
 Sha256Path = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
@@ -18,16 +28,31 @@ IMMUTABLE = {
 }
 
 
-@router.put("/evidence/{sha256}", status_code=201)
-async def put_evidence(sha256: Sha256Path, request: Request, context: Ctx, edge: EdgeId) -> Response:
-    """Take a picture or clip from a box: 201 new, 200 known, 413 too large, 415 type, 422 wrong bytes."""
+PICTURES = frozenset({"image/jpeg", "image/png"})
+
+
+class Picture(BaseModel):
+    """A picture that was taken."""
+
+    sha256: str
+
+
+def _announced(request: Request, context: Context, allowed: frozenset[str]) -> tuple[str, int]:
+    """Return the media type of what is sent, and how many bytes it may have; refuse other types and more."""
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type not in MAGIC:
-        raise HTTPException(415, f"Content-Type {media_type!r}: one of {', '.join(MAGIC)}")
+    if media_type not in allowed:
+        raise HTTPException(415, f"Content-Type {media_type!r}: one of {', '.join(sorted(allowed))}")
     max_bytes = context.config.evidence.max_mib << 20
     length = request.headers.get("Content-Length", "")
     if length.isdigit() and int(length) > max_bytes:
         raise HTTPException(413, f"{length} bytes; at most {max_bytes}")
+    return media_type, max_bytes
+
+
+@router.put("/evidence/{sha256}", status_code=201)
+async def put_evidence(sha256: Sha256Path, request: Request, context: Ctx, edge: EdgeId) -> Response:
+    """Take a picture or clip from a box: 201 new, 200 known, 413 too large, 415 type, 422 wrong bytes."""
+    media_type, max_bytes = _announced(request, context, frozenset(MAGIC))
     known = await run_in_threadpool(media_type_of, context.database, sha256)
     if known is not None and context.evidence.has(sha256):
         return Response(status_code=200)
@@ -43,6 +68,23 @@ async def put_evidence(sha256: Sha256Path, request: Request, context: Ctx, edge:
         raise HTTPException(507, f"the evidence store cannot write: {error.strerror}") from None
     await run_in_threadpool(note_evidence, context.database, sha256, size, media_type, edge)
     return Response(status_code=201)
+
+
+@router.post("/api/v1/pictures", status_code=201)
+async def post_picture(request: Request, context: Ctx, user: OperatorUser) -> Picture:
+    """Take a picture from a person, as the body of the request; say under which digest it is kept."""
+    media_type, max_bytes = _announced(request, context, PICTURES)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise HTTPException(413, f"more than {max_bytes} bytes")
+    if not looks_like(bytes(body[:16]), media_type):
+        raise HTTPException(422, f"the bytes do not begin as {media_type} does")
+    sha256 = await run_in_threadpool(
+        keep_picture, context.evidence, context.database, bytes(body), media_type, user.name
+    )
+    return Picture(sha256=sha256)
 
 
 @router.get("/evidence/{sha256}")

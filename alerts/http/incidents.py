@@ -16,6 +16,7 @@ from alerts.services.views import (
     IncidentPage,
     IncidentSummary,
     IncidentView,
+    UserView,
     VerdictValue,
     VerdictView,
 )
@@ -40,6 +41,28 @@ class Dismissal(Act):
     """Why an incident is none; a reason of ``GET /api/v1/texts``."""
 
     reason: str = Field(min_length=1, max_length=32)
+
+
+class Evaluation(Act):
+    """How well it was handled, from 1 (very poor) to 5 (very good)."""
+
+    score: int = Field(ge=1, le=5)
+
+
+class Merge(BaseModel):
+    """The incident that takes the alerts over."""
+
+    model_config = ConfigDict(extra="forbid")
+    into: int = Field(ge=1, lt=2**63)
+    version: int | None = None
+
+
+class Split(BaseModel):
+    """The alerts that become an incident of their own."""
+
+    model_config = ConfigDict(extra="forbid")
+    alerts: list[Annotated[str, Field(pattern="^[0-9a-f]{32}$")]] = Field(min_length=1, max_length=500)
+    version: int | None = None
 
 
 class Judgement(BaseModel):
@@ -73,20 +96,23 @@ class Wanted(BaseModel):
     since: AwareDatetime | None = None
     until: AwareDatetime | None = None
     bbox: str | None = Field(default=None, max_length=128)
-    cursor: str | None = Field(default=None, max_length=32)
+    area: str | None = Field(default=None, max_length=64)
+    cursor: str | None = Field(default=None, max_length=40)
     limit: int = Field(default=50, ge=1, le=MAX_PAGE)
 
-    def to_filter(self) -> IncidentFilter:
-        """Return it as the service takes it."""
+    def to_filter(self, user: UserView) -> IncidentFilter:
+        """Return it as the service takes it, for what this person sees."""
         return IncidentFilter(
             states=frozenset(self.state),
             kinds=frozenset(self.kind),
             site=self.site,
             edge=self.edge,
             camera=self.camera,
-            since=_in_range(self.since),
-            until=_in_range(self.until),
+            since=in_range(self.since),
+            until=in_range(self.until),
             bbox=parse_bbox(self.bbox),
+            area=self.area,
+            within=user.within,
         )
 
 
@@ -104,7 +130,8 @@ def parse_bbox(text: str | None) -> tuple[float, float, float, float] | None:
     return west, south, east, north
 
 
-def _in_range(at: datetime | None) -> datetime | None:
+def in_range(at: datetime | None) -> datetime | None:
+    """Return a time that a database can hold; raise :class:`Invalid` for another."""
     if at is not None and not 1970 <= at.year < 9999:
         msg = f"time {at.isoformat()}: from 1970 to 9998"
         raise Invalid(msg)
@@ -112,15 +139,15 @@ def _in_range(at: datetime | None) -> datetime | None:
 
 
 @router.get("/incidents")
-def list_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, _user: SomeUser) -> IncidentPage:
+def list_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, user: SomeUser) -> IncidentPage:
     """List incidents, newest first, a page at a time."""
-    return context.services.incidents.list_incidents(wanted.to_filter(), wanted.cursor, wanted.limit)
+    return context.services.incidents.list_incidents(wanted.to_filter(user), wanted.cursor, wanted.limit)
 
 
 @router.get("/incidents/counts")
-def count_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, _user: SomeUser) -> dict[State, int]:
+def count_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, user: SomeUser) -> dict[State, int]:
     """Count incidents by state."""
-    return context.services.incidents.count_by_state(wanted.to_filter())
+    return context.services.incidents.count_by_state(wanted.to_filter(user))
 
 
 @router.get("/incidents/{incident_id}")
@@ -143,9 +170,35 @@ def dismiss(incident_id: IncidentId, body: Dismissal, context: Ctx, user: Operat
     )
 
 
+@router.post("/incidents/{incident_id}/check")
+def check(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
+    """Put what is handled up for a check without waiting for the camera's look again."""
+    return context.services.incidents.check(incident_id, user=user.name, note=body.note, version=body.version)
+
+
+@router.post("/incidents/{incident_id}/evaluate")
+def evaluate(incident_id: IncidentId, body: Evaluation, context: Ctx, user: OperatorUser) -> IncidentSummary:
+    """Say how well a closed incident was handled."""
+    return context.services.incidents.evaluate(
+        incident_id, body.score, user=user.name, note=body.note, version=body.version
+    )
+
+
+@router.post("/incidents/{incident_id}/merge")
+def merge(incident_id: IncidentId, body: Merge, context: Ctx, user: OperatorUser) -> IncidentSummary:
+    """Move all alerts into another incident of the same kind; return that one."""
+    return context.services.groups.merge(incident_id, body.into, user=user.name, version=body.version)
+
+
+@router.post("/incidents/{incident_id}/split")
+def split(incident_id: IncidentId, body: Split, context: Ctx, user: OperatorUser) -> IncidentSummary:
+    """Make a new incident of some of the alerts; return the new one."""
+    return context.services.groups.split(incident_id, body.alerts, user=user.name, version=body.version)
+
+
 @router.post("/incidents/{incident_id}/close")
 def close(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
-    """Close a confirmed incident."""
+    """Close an incident: checked, or filed without anybody having to be sent."""
     return context.services.incidents.close(incident_id, user=user.name, note=body.note, version=body.version)
 
 

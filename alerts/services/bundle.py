@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alerts.areas.service import AreaService
+from alerts.catalogue.service import CatalogueService
+from alerts.handling import Handling
+from alerts.services.feed import FeedService
 from alerts.services.fleet import FleetService
+from alerts.services.groups import GroupService
 from alerts.services.incidents import IncidentService
 from alerts.services.live import LiveService
 from alerts.services.people import PeopleService
+from alerts.services.tasks import TaskService
 from alerts.services.verdicts import VerdictService
 from alerts.store.database import Database
 
@@ -17,18 +23,29 @@ class Services:
     """What API and console are given."""
 
     incidents: IncidentService
+    tasks: TaskService
+    groups: GroupService
     verdicts: VerdictService
     fleet: FleetService
     people: PeopleService
+    catalogue: CatalogueService
+    areas: AreaService
+    feed: FeedService
     live: LiveService
 
 
-def open_services(database: Database) -> Services:
+def open_services(database: Database, handling: Handling | None = None) -> Services:
     """Make the services; call ``services.live.start()`` where browsers are served."""
+    handling = handling or Handling()
     return Services(
-        incidents=IncidentService(database),
+        incidents=IncidentService(database, handling.targets),
+        tasks=TaskService(database, handling),
+        groups=GroupService(database, handling.targets),
         verdicts=VerdictService(database),
         fleet=FleetService(database),
         people=PeopleService(database),
+        catalogue=CatalogueService(database),
+        areas=AreaService(database, handling.calendar.zone),
+        feed=FeedService(database),
         live=LiveService(database),
     )

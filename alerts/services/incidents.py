@@ -1,4 +1,4 @@
-"""Incidents: list, look at, confirm, dismiss, close, reopen."""
+"""Incidents: list, look at, confirm, dismiss, check, close, evaluate, reopen."""
 
 from __future__ import annotations
 
@@ -6,24 +6,37 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from alerts.messages import Kind
-from alerts.services.errors import Conflict, Invalid, NotFound
+from alerts.messages import EvidenceRole, Kind
+from alerts.moves import move
+from alerts.outbox import Target
+from alerts.services.errors import Invalid, NotFound
+from alerts.services.locked import changing, find_incident
+from alerts.services.rights import EVERYWHERE, Within
 from alerts.services.rows import (
     alert_view,
     evidence_view,
     incident_summary,
+    picture_view,
     summary_fields,
+    task_view,
     timeline_view,
     verdict_view,
 )
 from alerts.services.verdicts import check, current, record
-from alerts.services.views import AlertView, IncidentPage, IncidentSummary, IncidentView
-from alerts.states import OPEN_STATES, Action, State, step
-from alerts.store import journal
+from alerts.services.views import (
+    AlertView,
+    IncidentPage,
+    IncidentSummary,
+    IncidentView,
+    PictureView,
+    TaskView,
+)
+from alerts.states import OPEN_STATES, Action, State
 from alerts.store.database import Database
 from alerts.store.tables import (
     Alert,
@@ -32,9 +45,11 @@ from alerts.store.tables import (
     EvidenceBlob,
     EvidenceRef,
     Incident,
+    IncidentPicture,
+    Task,
     TimelineEntry,
 )
-from towerwatch.timebase import utc_now
+from alerts.texts import SCORES
 
 MAX_PAGE = 500
 
@@ -56,6 +71,8 @@ class IncidentFilter:
     until: datetime | None = None
     bbox: tuple[float, float, float, float] | None = None
     ids: frozenset[int] = frozenset()
+    area: str | None = None
+    within: Within = EVERYWHERE  # what whoever asks may see
 
 
 EVERYTHING = IncidentFilter()
@@ -65,9 +82,10 @@ OPEN = IncidentFilter(states=OPEN_STATES)
 class IncidentService:
     """What people do with incidents."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep the database."""
+    def __init__(self, database: Database, targets: Sequence[Target] = ()) -> None:
+        """Keep the database, and who is told."""
         self._database = database
+        self._targets = targets
 
     def list_incidents(
         self, wanted: IncidentFilter = EVERYTHING, cursor: str | None = None, limit: int = 50
@@ -81,7 +99,7 @@ class IncidentService:
         if not 1 <= limit <= MAX_PAGE:
             msg = f"limit {limit}: from 1 to {MAX_PAGE}"
             raise Invalid(msg)
-        query = select(Incident, Camera).outerjoin(Camera, _CAMERA_OF).where(*_conditions(wanted))
+        query = select(Incident, Camera).outerjoin(Camera, CAMERA_OF).where(*conditions(wanted))
         if cursor is not None:
             if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
                 msg = f"cursor {cursor!r} is none of ours"
@@ -94,7 +112,7 @@ class IncidentService:
 
     def count_by_state(self, wanted: IncidentFilter = EVERYTHING) -> dict[State, int]:
         """Count incidents by state; states without one are 0."""
-        query = select(Incident.state, func.count()).where(*_conditions(wanted)).group_by(Incident.state)
+        query = select(Incident.state, func.count()).where(*conditions(wanted)).group_by(Incident.state)
         with self._database.read() as session:
             found: dict[str, int] = {state: count for state, count in session.execute(query)}  # noqa: C416 - rows are no pairs to mypy
         return {state: found.get(state, 0) for state in State}
@@ -102,7 +120,7 @@ class IncidentService:
     def get_incident(self, incident_id: int) -> IncidentView:
         """Return one incident with alerts, phases, evidence, verdicts and timeline, or raise NotFound."""
         with self._database.read() as session:
-            row = _incident(session, incident_id)
+            row = find_incident(session, incident_id)
             camera = session.get(Camera, (row.edge, row.camera))
             alerts = session.scalars(
                 select(Alert).where(Alert.incident_id == row.id).order_by(Alert.started_at, Alert.id)
@@ -113,6 +131,8 @@ class IncidentService:
             return IncidentView(
                 **summary_fields(row, camera),
                 alerts=_alert_views(session, alerts),
+                tasks=_task_views(session, row.id),
+                looks=_look_views(session, row.id),
                 timeline=tuple(timeline_view(line) for line in lines),
             )
 
@@ -148,12 +168,35 @@ class IncidentService:
         check("false", reason, note)
         return self._act(incident_id, Action.DISMISS, user, reason=reason, note=note, version=version)
 
+    def check(
+        self, incident_id: int, *, user: str, note: str = "", version: int | None = None
+    ) -> IncidentSummary:
+        """Put what is handled up for a check without waiting for the camera. Raises as :meth:`confirm`."""
+        check("true", None, note)
+        return self._act(incident_id, Action.CHECK, user, note=note, version=version)
+
     def close(
         self, incident_id: int, *, user: str, note: str = "", version: int | None = None
     ) -> IncidentSummary:
-        """Close a confirmed incident: it is done. Raises as :meth:`confirm`."""
+        """Close an incident: checked, or filed without anybody having to be sent.
+
+        The pictures from before and after go with it. Raises as :meth:`confirm`.
+        """
         check("true", None, note)
         return self._act(incident_id, Action.CLOSE, user, note=note, version=version)
+
+    def evaluate(
+        self, incident_id: int, score: int, *, user: str, note: str = "", version: int | None = None
+    ) -> IncidentSummary:
+        """Say how well a closed incident was handled, from 1 (very poor) to 5 (very good).
+
+        Raises as :meth:`confirm`, and Invalid for another score.
+        """
+        check("true", None, note)
+        if score not in SCORES:
+            msg = f"score {score}: from {min(SCORES)} to {max(SCORES)}"
+            raise Invalid(msg)
+        return self._act(incident_id, Action.EVALUATE, user, note=note, version=version, score=score)
 
     def reopen(
         self, incident_id: int, *, user: str, note: str = "", version: int | None = None
@@ -171,80 +214,70 @@ class IncidentService:
         reason: str | None = None,
         note: str = "",
         version: int | None = None,
+        score: int | None = None,
     ) -> IncidentSummary:
-        with self._database.write() as session:
-            row = _incident(session, incident_id, lock=True)
-            if version is not None and row.version != version:
-                msg = f"incident {incident_id} has changed since (version {row.version}, not {version})"
-                raise Conflict(msg)
-            move(session, row, action, user, reason=reason, note=note)
+        with changing(self._database, incident_id, version) as (session, row):
+            detail: dict[str, Any] = {"score": score} if score else {}
+            if action is Action.CLOSE:
+                detail = before_and_after(session, row.id)
+            move(session, row, action, user, reason=reason, note=note, detail=detail, targets=self._targets)
+            row.score = score or row.score
             if action in _IMPLIED:
                 _judge_rest(session, row.id, _IMPLIED[action], user, reason, note)
             session.flush()
             return incident_summary(row, session.get(Camera, (row.edge, row.camera)))
 
 
-_CAMERA_OF = and_(Camera.edge == Incident.edge, Camera.camera == Incident.camera)
+CAMERA_OF = and_(Camera.edge == Incident.edge, Camera.camera == Incident.camera)
+_PRESENT = EvidenceBlob.deleted_at.is_(None)
 _IMPLIED = {Action.CONFIRM: "true", Action.DISMISS: "false"}
 
 
-def move(
-    session: Session,
-    row: Incident,
-    action: Action,
-    actor: str,
-    *,
-    reason: str | None = None,
-    note: str = "",
-) -> None:
-    """Take one step of the state machine within the caller's transaction; IllegalTransition if none."""
-    before = State(row.state)
-    after = step(before, action)
-    row.state = after
-    row.open = after in OPEN_STATES
-    row.dismiss_reason = reason
-    row.updated_at = utc_now()
-    row.version += 1
-    if not row.open or row.open_alert_count:
-        row.closure_proposed_at = None
-    elif action is Action.REOPEN:
-        row.closure_proposed_at = row.updated_at
-    detail = {key: value for key, value in (("reason", reason), ("note", note)) if value}
-    journal.entry(session, row.id, actor, action, states=(before, after), detail=detail)
-    journal.changed(session, "incident", str(row.id), action)
+def before_and_after(session: Session, incident_id: int) -> dict[str, str]:
+    """Return the digests of the pictures that go with a closure: the newest alert picture, the look again."""
+    before = session.scalars(
+        select(EvidenceRef.sha256)
+        .join(Alert, Alert.id == EvidenceRef.alert_id)
+        .where(
+            Alert.incident_id == incident_id,
+            EvidenceRef.role.in_([EvidenceRole.CONTEXT_NOW, EvidenceRole.CONTEXT_T0]),
+        )
+        .order_by(EvidenceRef.role, EvidenceRef.captured_at.desc())  # context_now before context_t0
+        .limit(1)
+    ).first()
+    after = session.scalars(
+        select(IncidentPicture.sha256)
+        .where(IncidentPicture.incident_id == incident_id)
+        .order_by(IncidentPicture.role, IncidentPicture.id.desc())  # look_again before proof
+        .limit(1)
+    ).first()
+    return {key: value for key, value in (("before", before), ("after", after)) if value is not None}
 
 
-def _conditions(wanted: IncidentFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def conditions(wanted: IncidentFilter) -> list[ColumnElement[bool]]:
+    """Return what an incident must meet to be listed."""
+    found = wanted.within.incidents() + Within(area=wanted.area).incidents()
     if wanted.states:
-        conditions.append(Incident.state.in_(sorted(wanted.states)))
+        found.append(Incident.state.in_(sorted(wanted.states)))
     if wanted.ids:
-        conditions.append(Incident.id.in_(sorted(wanted.ids)))
+        found.append(Incident.id.in_(sorted(wanted.ids)))
     if wanted.kinds:
-        conditions.append(Incident.kind.in_(sorted(wanted.kinds)))
+        found.append(Incident.kind.in_(sorted(wanted.kinds)))
     for column, value in (
         (Incident.site, wanted.site),
         (Incident.edge, wanted.edge),
         (Incident.camera, wanted.camera),
     ):
         if value is not None:
-            conditions.append(column == value)
+            found.append(column == value)
     if wanted.since is not None:
-        conditions.append(Incident.started_at >= wanted.since)
+        found.append(Incident.started_at >= wanted.since)
     if wanted.until is not None:
-        conditions.append(Incident.started_at < wanted.until)
+        found.append(Incident.started_at < wanted.until)
     if wanted.bbox is not None:
         west, south, east, north = wanted.bbox
-        conditions += [Incident.lon_deg.between(west, east), Incident.lat_deg.between(south, north)]
-    return conditions
-
-
-def _incident(session: Session, incident_id: int, *, lock: bool = False) -> Incident:
-    row = session.get(Incident, incident_id, with_for_update=lock)
-    if row is None:
-        msg = f"there is no incident {incident_id}"
-        raise NotFound(msg)
-    return row
+        found += [Incident.lon_deg.between(west, east), Incident.lat_deg.between(south, north)]
+    return found
 
 
 def _judge_rest(
@@ -258,6 +291,34 @@ def _judge_rest(
             record(session, alert, verdict, user=user, reason=reason, note=note, implied=True)
 
 
+def _task_views(session: Session, incident_id: int) -> tuple[TaskView, ...]:
+    """Return the tasks of an incident, those of its present round last, each with its proofs."""
+    proofs: dict[int, list[PictureView]] = defaultdict(list)
+    for row, present in _pictures(session, incident_id):
+        if row.task_id is not None:
+            proofs[row.task_id].append(picture_view(row, present=present))
+    tasks = session.scalars(select(Task).where(Task.incident_id == incident_id).order_by(Task.id))
+    return tuple(task_view(task, proofs[task.id]) for task in tasks)
+
+
+def _look_views(session: Session, incident_id: int) -> tuple[PictureView, ...]:
+    return tuple(
+        picture_view(row, present=present)
+        for row, present in _pictures(session, incident_id)
+        if row.role == "look_again"
+    )
+
+
+def _pictures(session: Session, incident_id: int) -> list[tuple[IncidentPicture, bool]]:
+    found = session.execute(
+        select(IncidentPicture, EvidenceBlob.sha256)
+        .outerjoin(EvidenceBlob, _PRESENT & (EvidenceBlob.sha256 == IncidentPicture.sha256))
+        .where(IncidentPicture.incident_id == incident_id)
+        .order_by(IncidentPicture.id)
+    )
+    return [(row, here is not None) for row, here in found]
+
+
 def _alert_views(session: Session, alerts: Sequence[Alert]) -> tuple[AlertView, ...]:
     """Gather all that hangs on some alerts with one query a table."""
     ids = [alert.id for alert in alerts]
@@ -266,13 +327,13 @@ def _alert_views(session: Session, alerts: Sequence[Alert]) -> tuple[AlertView, 
         select(AlertPhase).where(AlertPhase.alert_id.in_(ids)).order_by(AlertPhase.phase_seq)
     ):
         phases[phase.alert_id].append(phase)
-    for ref, here in session.execute(
-        select(EvidenceRef, EvidenceBlob.sha256)
+    for ref, blob in session.execute(
+        select(EvidenceRef, EvidenceBlob)
         .outerjoin(EvidenceBlob, EvidenceBlob.sha256 == EvidenceRef.sha256)
         .where(EvidenceRef.alert_id.in_(ids))
         .order_by(EvidenceRef.captured_at, EvidenceRef.id)
     ):
-        evidence[ref.alert_id].append(evidence_view(ref, present=here is not None))
+        evidence[ref.alert_id].append(evidence_view(ref, blob))
     for verdict in current(session, ids):
         verdicts[verdict.alert_id].append(verdict_view(verdict))
     cameras = {key: session.get(Camera, key) for key in {(alert.edge, alert.camera) for alert in alerts}}

@@ -5,20 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
+from alerts.deadlines import WAITS_FOR
 from alerts.messages import EvidenceRole, Kind, Phase
+from alerts.moves import due_of
 from alerts.services.views import (
     AlertView,
     BoxView,
     EvidenceView,
     IncidentSummary,
     PhaseView,
+    PictureView,
     PlaceView,
+    TaskView,
     TimelineView,
     VerdictValue,
     VerdictView,
 )
-from alerts.states import State, actions_from
-from alerts.store.tables import Alert, AlertPhase, Camera, EvidenceRef, Incident, TimelineEntry, Verdict
+from alerts.states import State, TaskState, actions_from, task_actions_from
+from alerts.store.tables import (
+    Alert,
+    AlertPhase,
+    Camera,
+    EvidenceBlob,
+    EvidenceRef,
+    Incident,
+    IncidentPicture,
+    Task,
+    TimelineEntry,
+    Verdict,
+)
 
 
 def boxes_of(stored: Iterable[dict[str, Any]]) -> tuple[BoxView, ...]:
@@ -59,6 +74,12 @@ def summary_fields(row: Incident, camera: Camera | None) -> dict[str, Any]:
         "historical": row.historical,
         "place": place_of(row.position, camera),
         "dismiss_reason": row.dismiss_reason,
+        "state_at": row.state_at,
+        "filed_at": row.filed_at,
+        "closed_at": row.closed_at,
+        "due_at": row.due_at,
+        "score": row.score,
+        "merged_into": row.merged_into,
         "version": row.version,
         "actions": actions_from(state),
     }
@@ -124,8 +145,8 @@ def phase_view(row: AlertPhase) -> PhaseView:
     )
 
 
-def evidence_view(row: EvidenceRef, *, present: bool) -> EvidenceView:
-    """Return one reference to a picture or clip."""
+def evidence_view(row: EvidenceRef, blob: EvidenceBlob | None) -> EvidenceView:
+    """Return one reference to a picture or clip; ``blob`` is None until the file has come."""
     return EvidenceView(
         role=EvidenceRole(row.role),
         sha256=row.sha256,
@@ -133,8 +154,43 @@ def evidence_view(row: EvidenceRef, *, present: bool) -> EvidenceView:
         media_type=row.media_type,
         captured_at=row.captured_at,
         phase_seq=row.phase_seq,
-        present=present,
+        present=blob is not None and blob.deleted_at is None,
+        deleted_at=blob.deleted_at if blob is not None else None,
         url=f"/evidence/{row.sha256}",
+    )
+
+
+def picture_view(row: IncidentPicture, *, present: bool) -> PictureView:
+    """Return one proof or look again."""
+    return PictureView(
+        sha256=row.sha256, at=row.at, actor=row.actor, present=present, url=f"/evidence/{row.sha256}"
+    )
+
+
+def task_view(row: Task, proofs: Iterable[PictureView] = ()) -> TaskView:
+    """Return one task with its proofs."""
+    state = TaskState(row.state)
+    return TaskView(
+        id=row.id,
+        incident_id=row.incident_id,
+        department=row.department,
+        round=row.round,
+        state=state,
+        stage=WAITS_FOR.get(state),
+        due_at=due_of(row),
+        assigned_at=row.assigned_at,
+        assigned_by=row.assigned_by,
+        accepted_at=row.accepted_at,
+        arrived_at=row.arrived_at,
+        ended_at=row.ended_at,
+        accept_due_at=row.accept_due_at,
+        arrive_due_at=row.arrive_due_at,
+        close_due_at=row.close_due_at,
+        paused_at=row.paused_at,
+        pause_reason=row.pause_reason,
+        level=row.level,
+        actions=task_actions_from(state),
+        proofs=tuple(proofs),
     )
 
 

@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from alerts.deadlines import Stage
 from alerts.messages import EvidenceRole, Kind, Phase
-from alerts.states import Action, State
+from alerts.services.rights import Right, Within
+from alerts.states import Action, State, TaskAction, TaskState
 
 VerdictValue = Literal["true", "false", "unsure"]
 
@@ -43,7 +45,10 @@ class PlaceView(View):
 
 
 class EvidenceView(View):
-    """A picture or clip; ``url`` serves it to who is logged in; ``present`` once the file is here."""
+    """A picture or clip; ``url`` serves it to who is logged in; ``present`` once and while the file is here.
+
+    ``deleted_at`` is when the rules of retention took it away.
+    """
 
     role: EvidenceRole
     sha256: str
@@ -52,7 +57,53 @@ class EvidenceView(View):
     captured_at: datetime
     phase_seq: int
     present: bool
+    deleted_at: datetime | None
     url: str
+
+
+class PictureView(View):
+    """A proof of a department, or the camera's look again."""
+
+    sha256: str
+    at: datetime
+    actor: str
+    present: bool
+    url: str
+
+
+class TaskView(View):
+    """What one department has to do. ``stage`` is what it waits for, ``due_at`` until when.
+
+    ``actions`` are what the department may do next; ``level`` is how high it has been escalated.
+    """
+
+    id: int
+    incident_id: int
+    department: str
+    round: int
+    state: TaskState
+    stage: Stage | None
+    due_at: datetime | None
+    assigned_at: datetime
+    assigned_by: str
+    accepted_at: datetime | None
+    arrived_at: datetime | None
+    ended_at: datetime | None
+    accept_due_at: datetime | None
+    arrive_due_at: datetime | None
+    close_due_at: datetime | None
+    paused_at: datetime | None
+    pause_reason: str | None
+    level: int
+    actions: tuple[TaskAction, ...]
+    proofs: tuple[PictureView, ...] = ()
+
+
+class TaskPage(View):
+    """One page of a list of tasks, newest first; ``next_cursor`` is None on the last."""
+
+    items: tuple[TaskView, ...]
+    next_cursor: str | None
 
 
 class VerdictView(View):
@@ -149,14 +200,22 @@ class IncidentSummary(View):
     historical: bool
     place: PlaceView | None
     dismiss_reason: str | None
+    state_at: datetime
+    filed_at: datetime | None
+    closed_at: datetime | None
+    due_at: datetime | None
+    score: int | None
+    merged_into: int | None
     version: int
     actions: tuple[Action, ...]
 
 
 class IncidentView(IncidentSummary):
-    """An incident with all that is known of it."""
+    """An incident with all that is known of it; ``looks`` are the pictures of its camera's look again."""
 
     alerts: tuple[AlertView, ...]
+    tasks: tuple[TaskView, ...]
+    looks: tuple[PictureView, ...]
     timeline: tuple[TimelineView, ...]
 
 
@@ -165,6 +224,25 @@ class IncidentPage(View):
 
     items: tuple[IncidentSummary, ...]
     next_cursor: str | None
+
+
+class AuditView(View):
+    """One change in the audit; ``detail`` is the JSON text that the hash covers."""
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    detail: str
+    hash: str
+
+
+class AuditPage(View):
+    """One page of the audit, newest first; ``next_before`` is None on the last."""
+
+    items: tuple[AuditView, ...]
+    next_before: int | None
 
 
 class CameraView(View):
@@ -226,15 +304,47 @@ class ChangeView(View):
 
 
 class UserView(View):
-    """Who is logged in; ``role`` is administrator, operator or viewer."""
+    """Who is asking: role, what that role (or the scopes of a token) gives a right to, and where."""
 
     name: str
     role: str
+    rights: tuple[Right, ...]
+    area: str | None = None
+    department: str | None = None
 
     @property
     def may_act(self) -> bool:
         """Whether this person may change incidents and give verdicts."""
-        return self.role in {"administrator", "operator"}
+        return Right.ACT in self.rights
+
+    @property
+    def within(self) -> Within:
+        """The part of the city that this person sees."""
+        return Within(self.area, self.department)
+
+
+class AccountView(View):
+    """A person who may log in."""
+
+    name: str
+    role: str
+    area: str | None
+    department: str | None
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class TokenView(View):
+    """A script's key, without the key; ``scopes`` None is all that its role has."""
+
+    name: str
+    role: str
+    scopes: tuple[Right, ...] | None
+    area: str | None
+    department: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
 
 
 class SessionView(View):

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
+from alerts.store import audit
 from towerwatch.errors import ConfigError
 
 BUSY_TIMEOUT_S = 30.0
@@ -44,9 +45,24 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Run a block in one transaction: commit at its end, roll back on any error."""
+        """Run a block in one transaction: commit at its end, roll back on any error.
+
+        What the block recorded for the audit is chained as the last thing before the commit.
+        """
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+            audit.append(session)
+
+    @contextmanager
+    def savepoint(self, session: Session) -> Iterator[None]:
+        """Run a part of a transaction that may fail by itself: its changes and its audit are taken back."""
+        kept = audit.pending(session)
+        try:
+            with session.begin_nested():
+                yield
+        except BaseException:
+            audit.forget(session, kept)
+            raise
 
     @contextmanager
     def read(self) -> Iterator[Session]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
+from alerts.store import audit
 from alerts.store.tables import Change, TimelineEntry
 from towerwatch.timebase import utc_now
 
@@ -22,19 +23,20 @@ def entry(
     detail: dict[str, Any] | None = None,
     key: str | None = None,
 ) -> None:
-    """Add a line to an incident's timeline; ``key`` makes a machine's line unique."""
-    session.add(
-        TimelineEntry(
-            incident_id=incident_id,
-            key=key,
-            at=utc_now(),
-            actor=actor,
-            action=action,
-            from_state=states[0],
-            to_state=states[1],
-            detail=detail or {},
-        )
+    """Add a line to an incident's timeline, and to the audit; ``key`` makes a machine's line unique."""
+    line = TimelineEntry(
+        incident_id=incident_id,
+        key=key,
+        at=utc_now(),
+        actor=actor,
+        action=action,
+        from_state=states[0],
+        to_state=states[1],
+        detail=detail or {},
     )
+    session.add(line)
+    moved = {"from": states[0], "to": states[1]} if states[1] is not None else {}
+    audit.record(session, actor, action, f"incident {incident_id}", {**line.detail, **moved}, at=line.at)
 
 
 def changed(session: Session, topic: Literal["incident", "camera", "edge"], ref: str, action: str) -> None:

@@ -6,12 +6,15 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
+from sqlalchemy.engine import Connection
 
 from alerts.store.database import Database, lock_key, sqlite_path
+from towerwatch.errors import TowerwatchError
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -21,8 +24,8 @@ def upgrade(database: Database, revision: str = "head") -> None:
     with _alone(database), database.engine.connect() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
+        with _committing(database, connection):
+            command.upgrade(config, revision)
 
 
 def alembic_config() -> Config:
@@ -30,6 +33,26 @@ def alembic_config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     return config
+
+
+@contextmanager
+def _committing(database: Database, connection: Connection) -> Iterator[None]:
+    """Commit a migration. SQLite changes a table by copying it, which what refers to the table must allow."""
+    if not database.is_sqlite:
+        yield
+        connection.commit()
+        return
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+        if broken := raw.execute("PRAGMA foreign_key_check").fetchone():
+            msg = f"not migrated: rows of table {broken[0]} refer to rows of {broken[2]} that are gone"
+            raise TowerwatchError(msg)
+        connection.commit()
+    finally:
+        connection.rollback()
+        raw.execute("PRAGMA foreign_keys=ON")
 
 
 @contextmanager

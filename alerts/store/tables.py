@@ -4,10 +4,13 @@
 
     edges 1-n cameras          who watches, and how well
     inbox -> alerts n-1 incidents 1-n timeline
+              |            |  tasks              one a department that was called
+              |            |  incident_pictures  proof of departments, and the camera's look again
               |  alert_phases       each message as it came
               |  evidence_refs -> evidence_blobs (the file lies in the evidence store)
               |  verdicts           of people, per alert and per box
-    deliveries                 transactional outbox of webhooks
+    deliveries                 transactional outbox of notifications
+    audit, audit_head          every change, chained by hashes
     changes                    what live views must hear of
     users 1-n sessions, api_tokens; login_failures
 """
@@ -161,7 +164,7 @@ class InboxRow(Base):
     __table_args__ = (
         UniqueConstraint("edge", "outbox_id", "outbox_seq"),
         CheckConstraint("state in ('pending', 'done', 'parked')", name="state"),
-        Index("ix_inbox_work", "state", "next_try_at", "id"),
+        Index("ix_inbox_work", "state", "id"),
         Index("ix_inbox_alert_id", "alert_id"),
     )
 
@@ -184,6 +187,7 @@ class DeadLetter(Base):
     """A message that could not be understood, kept with its reason; repeats are counted."""
 
     __tablename__ = "dead_letters"
+    __table_args__ = (Index("ix_dead_letters_topic_last_at", "topic", "last_at"),)
 
     digest: Mapped[str] = mapped_column(Digest, primary_key=True)
     topic: Mapped[str] = mapped_column(String(512))
@@ -201,7 +205,9 @@ class Incident(Base):
     __tablename__ = "incidents"
     __table_args__ = (
         CheckConstraint(
-            "state in ('detected', 'to_verify', 'confirmed', 'dismissed', 'closed')", name="state"
+            "state in ('detected', 'to_verify', 'filed', 'dispatched', 'accepted', 'on_site', 'handled', "
+            "'to_check', 'dismissed', 'closed', 'evaluated')",
+            name="state",
         ),
         Index("ix_incidents_correlate", "kind", "open", "correlation_key"),
         Index("ix_incidents_state_id", "state", "id"),
@@ -230,6 +236,14 @@ class Incident(Base):
     lat_deg: Mapped[float | None]
     lon_deg: Mapped[float | None]
     dismiss_reason: Mapped[str | None] = mapped_column(String(32))
+    state_at: Mapped[datetime]  # since when it is in its state
+    filed_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    due_at: Mapped[datetime | None] = mapped_column(index=True)  # the nearest limit of its tasks
+    round: Mapped[int] = mapped_column(default=1)  # of dispatching; sending back and reopening begin another
+    score: Mapped[int | None]  # 1 (poor) to 5 (very good), once evaluated
+    merged_into: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    look_at: Mapped[datetime | None] = mapped_column(index=True)  # when its camera is asked to look again
     version: Mapped[int] = mapped_column(default=1)
 
 
@@ -313,8 +327,65 @@ class EvidenceBlob(Base):
     sha256: Mapped[str] = mapped_column(Digest, primary_key=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
     media_type: Mapped[str] = mapped_column(String(32))
-    edge: Mapped[str] = mapped_column(IdText)
+    edge: Mapped[str] = mapped_column(IdText)  # the box or person that it came from
     received_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]  # the file is gone, by the rules of retention
+
+
+class Task(Base):
+    """What one department has to do about an incident, and until when."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint(
+            "state in ('assigned', 'accepted', 'on_site', 'handled', 'declined', 'withdrawn')", name="state"
+        ),
+        UniqueConstraint("incident_id", "department", "number"),
+        Index("ix_tasks_department_state", "department", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"))
+    department: Mapped[str] = mapped_column(IdText)
+    number: Mapped[int]  # the how-many-eth task of this department in this incident
+    round: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16), default="assigned")
+    assigned_at: Mapped[datetime]
+    assigned_by: Mapped[str] = mapped_column(String(64))
+    accepted_at: Mapped[datetime | None]
+    arrived_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]  # handled, declined or withdrawn
+    # how long it may take from its assignment, as ``Limit`` writes it; and when that is
+    accept_limit: Mapped[str | None] = mapped_column(String(24))
+    arrive_limit: Mapped[str | None] = mapped_column(String(24))
+    close_limit: Mapped[str | None] = mapped_column(String(24))
+    accept_due_at: Mapped[datetime | None]
+    arrive_due_at: Mapped[datetime | None]
+    close_due_at: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]
+    pause_reason: Mapped[str | None] = mapped_column(String(512))
+    # reminders: how many of the present stage have gone out, and when the next is due
+    reminded: Mapped[int] = mapped_column(default=0)
+    remind_at: Mapped[datetime | None] = mapped_column(index=True)
+    level: Mapped[int] = mapped_column(default=0)  # the highest level it was escalated to
+
+
+class IncidentPicture(Base):
+    """A picture that is no alert's evidence: proof of a department, or the camera's look again."""
+
+    __tablename__ = "incident_pictures"
+    __table_args__ = (
+        CheckConstraint("role in ('proof', 'look_again')", name="role"),
+        UniqueConstraint("incident_id", "sha256", "task_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    incident_id: Mapped[int] = mapped_column(ForeignKey("incidents.id"))
+    task_id: Mapped[int | None] = mapped_column(ForeignKey("tasks.id"))
+    role: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(Digest, index=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(64))
 
 
 class TimelineEntry(Base):
@@ -356,7 +427,7 @@ class Verdict(Base):
 
 
 class Delivery(Base):
-    """One webhook call that is owed; ``key`` goes along so that the receiver can drop repeats."""
+    """One notification that is owed; ``key`` goes along so that the receiver can drop repeats."""
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -395,6 +466,10 @@ class Command(Base):
     """What central asked of a box, and what came of it."""
 
     __tablename__ = "commands"
+    __table_args__ = (
+        Index("ix_commands_unsettled", "incident_id", "settled_at"),
+        Index("ix_commands_sent_at", "sent_at"),
+    )
 
     id: Mapped[str] = mapped_column(HexId, primary_key=True)
     edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), index=True)
@@ -406,6 +481,9 @@ class Command(Base):
     ok: Mapped[bool | None]
     detail: Mapped[str | None] = mapped_column(String(512))
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    # a look again that an incident waits for; settled once the incident knows what came of it
+    incident_id: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    settled_at: Mapped[datetime | None]
 
 
 class Artifact(Base):
@@ -428,6 +506,8 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
+    area: Mapped[str | None] = mapped_column(IdText)  # sees and handles what lies in it alone
+    department: Mapped[str | None] = mapped_column(IdText)  # sees and handles its tasks alone
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
 
@@ -452,7 +532,11 @@ class ApiToken(Base):
     token_hash: Mapped[str] = mapped_column(Digest, primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     role: Mapped[str] = mapped_column(String(16))
+    scopes: Mapped[list[Any] | None] = mapped_column(NullJson)  # rights; None is all that its role has
+    area: Mapped[str | None] = mapped_column(IdText)
+    department: Mapped[str | None] = mapped_column(IdText)
     created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
 
@@ -476,3 +560,28 @@ class Part(Base):
     name: Mapped[str] = mapped_column(String(128), primary_key=True)
     beat_at: Mapped[datetime]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class AuditRow(Base):
+    """One change, chained to the one before: ``hash`` covers the row and the hash before it."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_subject", "subject", "seq"),)
+
+    seq: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(128))
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(String(192))
+    detail: Mapped[str] = mapped_column(Text)  # JSON, as it was hashed
+    hash: Mapped[str] = mapped_column(Digest)
+
+
+class AuditHead(Base):
+    """The end of the chain, one row: who appends holds it, and a cut-off end shows against it."""
+
+    __tablename__ = "audit_head"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[str] = mapped_column(Digest)

@@ -177,7 +177,8 @@ def test_many_at_once_make_one_incident_of_one_spot(database, services):
 def test_any_order_with_repeats_gives_the_same_alerts(sqlite, data):
     with sqlite.write() as session:
         for table in reversed(Base.metadata.sorted_tables):
-            session.execute(table.delete())
+            if table.name not in {"audit", "audit_head"}:  # a chain goes on for ever
+                session.execute(table.delete())
     messages = [*whole_life("a"), *whole_life("b", place_key="kerb/2"), alert("c", place_key="kerb/3")]
     come = data.draw(st.permutations(messages + data.draw(st.lists(st.sampled_from(messages), max_size=4))))
     apply_all(sqlite, come)

@@ -60,7 +60,7 @@ BROKEN = {
     ),
     "two of one name": (
         "webhooks: [&w {name: a, url: 'http://c', secret: 'env:HOME'}, *w]",
-        "two webhooks are named 'a'",
+        "two receivers of webhooks and notify are named 'a'",
     ),
     "data_dir is a file": ("data_dir: central.yaml", "data_dir: is not a folder"),
 }

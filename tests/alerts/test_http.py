@@ -105,7 +105,7 @@ def test_a_browser_logs_in_acts_with_csrf_and_logs_out(client, context):
     assert refused.status_code == 403
     assert CSRF_HEADER in refused.json()["detail"]
     csrf = {CSRF_HEADER: answer.json()["csrf"]}
-    assert client.post("/api/v1/incidents/1/confirm", json={}, headers=csrf).json()["state"] == "confirmed"
+    assert client.post("/api/v1/incidents/1/confirm", json={}, headers=csrf).json()["state"] == "filed"
     assert client.post("/api/v1/logout", headers=csrf).status_code == 204
     assert client.get("/api/v1/session").status_code == 401
 
@@ -141,7 +141,7 @@ def test_a_script_takes_an_incident_through_its_life(script, context):
     assert len(script.get(f"/api/v1/alerts/{hex_id('a')}/verdicts").json()) == 2
     assert script.get(f"/api/v1/alerts/{hex_id('a')}").json()["place"]["lat_deg"] == 33.0
     assert script.post("/api/v1/incidents/1/confirm", json={"version": 99}).status_code == 409
-    for action, state in (("confirm", "confirmed"), ("close", "closed"), ("reopen", "to_verify")):
+    for action, state in (("confirm", "filed"), ("close", "closed"), ("reopen", "to_verify")):
         assert script.post(f"/api/v1/incidents/1/{action}", json={}).json()["state"] == state
     dismissed = script.post("/api/v1/incidents/1/dismiss", json={"reason": "permitted"}).json()
     assert dismissed["dismiss_reason"] == "permitted"

@@ -2,7 +2,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from central_kit import alert, apply_all, at, camera_health, health, hex_id, incoming, picture, place
+from central_kit import alert, apply_all, at, camera_health, digest, health, hex_id, incoming, picture, place
 from components import wait_until
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
@@ -70,7 +70,7 @@ def test_an_incident_goes_its_way_and_the_timeline_tells_it(database, services):
     apply_all(database, [alert("a", evidence=(picture(b"t0"), picture(b"now", "context_now")))])
     services.incidents.confirm(1, user="li")
     done = services.incidents.close(1, user="wang", note="towed")
-    assert (done.state, done.actions) == (State.CLOSED, (Action.REOPEN,))
+    assert (done.state, done.actions) == (State.CLOSED, (Action.EVALUATE, Action.REOPEN))
     view = services.incidents.get_incident(1)
     assert [(line.actor, line.action) for line in view.timeline] == [
         ("system", "detected"),
@@ -79,7 +79,7 @@ def test_an_incident_goes_its_way_and_the_timeline_tells_it(database, services):
         ("li", "confirm"),
         ("wang", "close"),
     ]
-    assert view.timeline[-1].detail == {"note": "towed"}
+    assert view.timeline[-1].detail == {"note": "towed", "before": digest(b"now")}
     assert [item.present for item in view.alerts[0].evidence] == [False, False]
     assert view.alerts[0].evidence[0].url == f"/evidence/{view.alerts[0].evidence[0].sha256}"
 

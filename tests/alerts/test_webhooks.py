@@ -5,7 +5,6 @@ from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
 import pytest
 from central_kit import alert, apply_all, at, picture, place
 from components import wait_until
@@ -13,8 +12,9 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 
 from alerts.config import WebhookSettings
+from alerts.outbox import LONGEST_RETRY_S, retry_after_s, retry_failed, tries_within
 from alerts.store.tables import Delivery
-from alerts.webhooks import LONGEST_RETRY_S, WebhookSender, retry_after_s, retry_failed, sign, verify
+from alerts.webhooks import WebhookSender, sign, verify
 from towerwatch.secrets import Secret
 from towerwatch.timebase import utc_now
 
@@ -78,8 +78,11 @@ def delivery(database):
 
 
 def send(database, receiver, **changes):
-    with httpx.Client(timeout=2) as client:
-        return WebhookSender(database, settings(receiver.url, **changes)).send_due(client)
+    sender = WebhookSender(database, settings(receiver.url, **changes))
+    try:
+        return sender.send_due()
+    finally:
+        sender.close()
 
 
 def test_a_new_incident_is_sent_signed_and_once(database, receiver):
@@ -127,8 +130,9 @@ def test_an_answer_without_an_end_holds_nothing_up(sqlite, receiver, piece):
 
 def test_a_receiver_that_is_away_is_an_error_not_a_crash(sqlite):
     owe(sqlite)
-    with httpx.Client(timeout=1) as client:
-        assert WebhookSender(sqlite, settings("http://127.0.0.1:1/hook")).send_due(client)
+    sender = WebhookSender(sqlite, settings("http://127.0.0.1:1/hook"))
+    assert sender.send_due()
+    sender.close()
     row = delivery(sqlite)
     assert row.state == "pending"
     assert "ConnectError" in row.error
@@ -138,8 +142,8 @@ def test_a_sender_killed_before_it_noted_the_answer_sends_again(database, receiv
     owe(database)
     dying = WebhookSender(database, settings(receiver.url))
     owed = dying._take()
-    with httpx.Client() as client:
-        assert dying._send(client, owed) is None
+    assert dying._send(owed) is None
+    dying.close()
     # killed here: the lease runs out, and another sender takes it under the same key
     assert not send(database, receiver)
     with database.write() as session:
@@ -149,16 +153,35 @@ def test_a_sender_killed_before_it_noted_the_answer_sends_again(database, receiv
     assert delivery(database).state == "sent"
 
 
-def test_what_fails_too_long_is_given_up_until_somebody_asks(database, receiver):
+def test_what_fails_too_often_is_given_up_until_somebody_asks(database, receiver):
     owe(database)
     with database.write() as session:
-        session.execute(update(Delivery).values(created_at=utc_now() - timedelta(hours=2)))
-    receiver.answers = [404]
-    send(database, receiver, give_up_after_h=1)
-    assert delivery(database).state == "failed"
+        session.execute(update(Delivery).values(tries=tries_within(1) - 2))
+    for state in ("pending", "failed"):
+        receiver.answers = [404]
+        send(database, receiver, give_up_after_h=1)
+        assert delivery(database).state == state
+        with database.write() as session:
+            session.execute(update(Delivery).values(next_try_at=utc_now()))
     assert retry_failed(database) == 1
     send(database, receiver)
     assert delivery(database).state == "sent"
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "due"),
+    [(-1, True), (60, False), (LONGEST_RETRY_S - 5, False), (LONGEST_RETRY_S + 60, True), (7 * 86400, True)],
+)
+def test_a_time_that_no_wait_could_have_set_is_of_a_clock_that_was_set_back(sqlite, receiver, wait_s, due):
+    owe(sqlite)
+    with sqlite.write() as session:
+        session.execute(update(Delivery).values(next_try_at=utc_now() + timedelta(seconds=wait_s)))
+    assert send(sqlite, receiver) is due
+
+
+@pytest.mark.parametrize(("hours", "least", "most"), [(0.001, 1, 3), (1, 10, 25), (72, 500, 700)])
+def test_giving_up_counts_tries_and_no_clock(hours, least, most):
+    assert least <= tries_within(hours) <= most
 
 
 def test_the_thread_sends_and_stops(sqlite, receiver):
@@ -176,12 +199,12 @@ def test_the_thread_outlives_a_database_that_fails(sqlite, receiver, monkeypatch
     sender = WebhookSender(sqlite, settings(receiver.url))
     calls = []
 
-    def away(_client):
+    def away():
         calls.append(1)
         raise OperationalError("select", {}, OSError("gone"))
 
     monkeypatch.setattr(sender, "send_due", away)
-    monkeypatch.setattr("alerts.webhooks.IDLE_S", 0.01)
+    monkeypatch.setattr("alerts.outbox.IDLE_S", 0.01)
     sender.start()
     wait_until(lambda: len(calls) > 1, 10)
     assert sender.stop(5)

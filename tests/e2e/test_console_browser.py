@@ -170,8 +170,8 @@ def test_an_alert_from_arrival_to_closure_by_keyboard(browser: Browser, address:
 
         judge_a_box(page, world, message.alert_id)
         page.keyboard.press("c")
-        expect(page.locator(".tw-state-confirmed")).to_be_visible()
-        assert state_of(world, incident_id) is State.CONFIRMED
+        expect(page.locator(".tw-state-filed")).to_be_visible()
+        assert state_of(world, incident_id) is State.FILED
         page.keyboard.press("x")
         page.locator(".tw-dialog textarea").fill("towed away <b>at once</b>")
         page.locator('.tw-dialog [data-key="Enter"]').click()
@@ -220,7 +220,7 @@ def test_what_a_colleague_does_shows_on_an_open_page(browser: Browser, address: 
         page.goto(f"{address}/incidents/{incident_id}")
         page.wait_for_function("window.did_handshake === true")
         world.services.incidents.confirm(incident_id, user="colleague")
-        expect(page.locator(".tw-state-confirmed")).to_be_visible()
+        expect(page.locator(".tw-state-filed")).to_be_visible()
         expect(page.locator(".tw-timeline")).to_contain_text("colleague")
 
 
@@ -262,7 +262,7 @@ def test_on_a_phone_in_chinese(browser: Browser, address: str, world: World) -> 
         page.keyboard.press("Escape")
         expect(page.locator(".tw-light")).to_have_count(0)
         page.locator('[data-action="confirm"]').click()
-        expect(page.locator(".tw-state-confirmed")).to_be_visible()
+        expect(page.locator(".tw-state-filed")).to_be_visible()
         page.goto(f"{address}/cameras")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

@@ -281,7 +281,7 @@ def test_incident_page_acts_in_the_name_of_who_is_logged_in(world: World) -> Non
         assert any("no box 99" in text for text in notices(client))
         await page._ask(Action.CONFIRM)
         incident = world.services.incidents.get_incident(incident_id)
-        assert incident.state is State.CONFIRMED
+        assert incident.state is State.FILED
         assert {entry.actor for entry in incident.timeline} == {"system", OPERATOR}
         await page._ask(Action.CLOSE)
         await page._act(Action.CLOSE, note="towed")
@@ -305,9 +305,9 @@ def test_who_was_slower_is_told_and_sees_the_newest_state(world: World) -> None:
         page._incident = stale
         await page._act(Action.DISMISS, reason="dust")
         assert any("已被他人更新" in text for text in notices(client))
-        assert page._incident.state is State.CONFIRMED
+        assert page._incident.state is State.FILED
         await page._act(Action.DISMISS, reason="dust")
-        assert world.services.incidents.get_incident(incident_id).state is State.CONFIRMED
+        assert world.services.incidents.get_incident(incident_id).state is State.FILED
 
     at_console(world, use)
 

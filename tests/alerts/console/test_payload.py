@@ -103,7 +103,7 @@ def test_warnings_tell_what_the_times_are_worth(world: World) -> None:
 @pytest.mark.parametrize(
     ("action", "states", "detail", "text"),
     [
-        ("confirm", ("to_verify", "confirmed"), {}, "Confirm → Confirmed"),
+        ("confirm", ("to_verify", "filed"), {}, "Confirm → Filed"),
         (
             "dismiss",
             ("to_verify", "dismissed"),

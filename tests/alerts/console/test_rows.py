@@ -121,10 +121,10 @@ def test_newest_first_ignores_severity() -> None:
 
 @pytest.mark.parametrize(
     ("state", "ids"),
-    [("open", [1, 3]), ("closed", [2]), ("confirmed", [3]), ("all", [1, 2, 3])],
+    [("open", [1, 3]), ("closed", [2]), ("filed", [3]), ("all", [1, 2, 3])],
 )
 def test_state_filter(state: str, ids: list[int]) -> None:
-    rows = [row(1), row(2, state="closed"), row(3, state="confirmed")]
+    rows = [row(1), row(2, state="closed"), row(3, state="filed")]
     assert sorted(item.id for item in select(rows, QueueFilter(state=state)).rows) == ids
 
 
