@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from edge.ids import Id
 from edge.mount import MountConfig, PoseConfig, pose_problems
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.schedule import Schedule
-from edge.shapes import Mask, Zone
+from edge.shapes import Area, Mask, Zone
 from models.registry import find_model
 from streams.modes import KEYFRAMES, DecodeMode
 from towerwatch.errors import TowerwatchError
@@ -153,12 +154,13 @@ class SmokeRuleConfig(RuleConfig):
     """Smoke by votes over time. Without a zone the whole view counts.
 
     Attributes:
-        min_confidence: mean confidence that a vote must reach.
+        min_confidence: from here on the detector's word alone is a vote.
+        weak_confidence: from here on it is one where the view has changed there, too.
         window: votes that are counted.
         min_share_frac: share of them that must see smoke at the same place.
         max_width_frac: wider boxes are dropped (haze, cloud, a dirty lens).
         tile_px: also look through tiles of this side at full resolution, for far and small plumes;
-            best the model's own input side. None looks at the whole frame alone.
+            best the model's own input side. None (``null``) looks at the whole frame alone.
 
     """
 
@@ -167,10 +169,18 @@ class SmokeRuleConfig(RuleConfig):
     model: Text = "smoke"
     labels: tuple[Text, ...] = Field(("smoke",), min_length=1)
     min_confidence: Fraction = 0.3
+    weak_confidence: Fraction = 0.1
     window: Annotated[int, Strict(), Field(ge=3, le=60)] = 8
     min_share_frac: Fraction = 0.5
     max_width_frac: Fraction = 0.4
-    tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = None
+    tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = 640
+
+    @model_validator(mode="after")
+    def _order(self) -> SmokeRuleConfig:
+        if self.weak_confidence > self.min_confidence:
+            text = f"must be at most min_confidence ({self.min_confidence:g}), got {self.weak_confidence:g}"
+            raise problems_at((("weak_confidence",), text))
+        return self
 
 
 class ParkingRuleConfig(RuleConfig):
@@ -247,6 +257,22 @@ AnyRuleConfig = Annotated[
 ]
 
 
+class KnownSource(Area):
+    """A place that may smoke or steam: a chimney, a cooling tower. While it works its smoke is none.
+
+    Attributes:
+        schedule: when it works; None stands for always.
+
+    """
+
+    id: Id
+    schedule: Schedule | None = None
+
+    def works(self, at: datetime, tz: tzinfo) -> bool:
+        """Whether smoke from here is expected at an aware time."""
+        return self.schedule is None or self.schedule.in_force(at, tz)
+
+
 class ViewConfig(StrictModel):
     """A camera at one PTZ preset: its pose where it is calibrated, its zones, masks and rules."""
 
@@ -254,6 +280,7 @@ class ViewConfig(StrictModel):
     pose: PoseConfig | None = None
     zones: tuple[Zone, ...] = ()
     masks: tuple[Mask, ...] = ()
+    known_sources: tuple[KnownSource, ...] = ()
     rules: tuple[AnyRuleConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -318,6 +345,19 @@ def _timezone(name: str) -> str:
     return name
 
 
+class GateConfig(StrictModel):
+    """Whether a model is spared pictures in which nothing has changed that matters.
+
+    Attributes:
+        enabled: false shows the model every picture.
+        forced_look_s: and at least one in so many seconds, changed or not.
+
+    """
+
+    enabled: Annotated[bool, Strict()] = True
+    forced_look_s: Annotated[float, Strict(), Field(ge=1, le=300)] = 30.0
+
+
 class CameraConfig(StrictModel):
     """One camera.
 
@@ -325,6 +365,7 @@ class CameraConfig(StrictModel):
         url: ``rtsp://`` or ``rtsps://`` without credentials, or the absolute path of a file or folder.
         interval_s: seconds between two analysed pictures.
         timezone: IANA name for schedules; the box's where the file names none.
+        gate: whether the model sees every picture, or only what has changed.
         mount: where it stands; with it, and a pose in a view, alerts of that view have a place.
 
     """
@@ -339,6 +380,7 @@ class CameraConfig(StrictModel):
     read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
     mount: MountConfig | None = None
+    gate: GateConfig = GateConfig()
     views: tuple[ViewConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -422,6 +464,21 @@ class EdgeConfig(StrictModel):
         """Return how to run the detector that rules call ``name``, with ``model`` filled in."""
         found = self.models.get(name, ModelConfig())
         return found if found.model is not None else found.model_copy(update={"model": name})
+
+    def confidence_of(self, name: str) -> float | None:
+        """Return the lowest confidence that boxes of the detector called ``name`` must have.
+
+        The smoke rule also weighs what its detector hardly believes; so where that rule alone uses a
+        model, boxes are let through from its ``weak_confidence`` on. None is the manifest's threshold.
+        """
+        given = self.model_config_of(name).confidence
+        rules = [
+            rule for cam in self.cameras for view in cam.views for rule in view.rules if rule.model == name
+        ]
+        weak = [rule.weak_confidence for rule in rules if isinstance(rule, SmokeRuleConfig)]
+        if given is not None or len(weak) < len(rules):
+            return given
+        return min(weak, default=None)
 
     def model_names(self, camera: CameraConfig | None = None) -> tuple[str, ...]:
         """Return the names of the detectors that rules of one camera, or of all, use; sorted."""

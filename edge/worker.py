@@ -84,7 +84,7 @@ def load_detectors(spec: WorkerSpec) -> tuple[dict[str, Detector], dict[str, str
                 provider=options.provider,
                 precision=options.precision,
                 threads=options.threads,
-                confidence=options.confidence,
+                confidence=spec.config.confidence_of(name),
             )
         except Exception as error:  # guard of one model: cameras with other models go on
             log.exception("model cannot be loaded", model=name)

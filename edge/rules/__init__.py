@@ -11,6 +11,7 @@ from edge.config import (
     ViewConfig,
 )
 from edge.observe import Rule
+from edge.reference import ViewReference
 from edge.rules.blocked_road import BlockedRoadRule
 from edge.rules.parking import ParkingRule
 from edge.rules.smoke import SmokeRule
@@ -21,7 +22,8 @@ def build_rule(config: AnyRuleConfig, view: ViewConfig, camera: CameraConfig) ->
     """Bind a configured rule to a view of a camera."""
     if isinstance(config, SmokeRuleConfig):
         zone = view.zone(config.zone) if config.zone else None
-        return SmokeRule(config, zone, camera.tz, camera.interval_s)
+        memory = ViewReference(camera.interval_s)
+        return SmokeRule(config, zone, camera.tz, camera.interval_s, memory, view.known_sources)
     zone = view.zone(config.zone)
     if isinstance(config, ParkingRuleConfig):
         return ParkingRule(config, zone, camera.tz, camera.interval_s)

@@ -1,51 +1,53 @@
 """Smoke by votes over time in a view: one picture never decides.
 
-After pyronear's window (pyro-engine ``predictor.py``): of the last eight samples at least half must
-have seen smoke at one place with a mean confidence over the threshold; while it lasts, eight tenths
-of both are enough; boxes wider than 0.4 of the frame are dropped; IoU 0.1 joins boxes, for plumes
-have no edge. What is joined over time is a tube. The window is the last eight samples or the last
-40 s, whichever reaches farther back, so that one picture a minute and one in two seconds both work.
+Two witnesses are heard: the detector, and the view's own memory (:mod:`edge.reference`). A box counts
+where the view has changed there and not around it; a rock or a roof that looks like smoke always did.
+Where the detector is sure the vote counts twice, and less time is needed. A box whose foot is in the
+sky is a cloud, one in a known source while that works is its chimney.
+
+What is joined over time is a tube. After pyronear's window (pyro-engine ``predictor.py``): of the last
+eight samples at least half must have voted; while it lasts, eight tenths of that are enough; boxes
+wider than 0.4 of the frame are dropped. The window is the last eight samples or the last 80 s,
+whichever reaches farther back, so that one picture a minute and one in two seconds both work. A tube
+whose foot wanders off is dust behind a machine, or a shadow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
-from typing import Any
+from datetime import tzinfo
+from typing import Any, Protocol
 
-from edge.config import SmokeRuleConfig
+from edge.config import KnownSource, SmokeRuleConfig
 from edge.observe import Box, Finding, Observation
-from edge.shapes import Zone, area, iou
-from towerwatch.timebase import parse_utc
+from edge.reference import Novelty
+from edge.rules.smoke_tubes import Tube, Vote
+from edge.shapes import Zone, area, foot_of
+from streams.frame import Picture
 
-JOIN_IOU = 0.1
 HYSTERESIS = 0.8
-WINDOW_S = 40.0  # the least time that a window spans
-MIN_SPAN_S = 20.0  # and the least for which smoke must have been seen: a gust of dust is over by then
+WINDOW_S = 80.0  # the least time that a window spans
+MIN_SPAN_S = 20.0  # so long must smoke have been seen: a gust of dust is over by then
+WEAK_SPAN_S = 60.0  # and so long where the detector alone was never sure
 FORGET_S = 3600.0  # a window never reaches farther back than this: another hour, another light
-CANDIDATE_HITS = 2
+MIN_VOTES = 3
+MIN_SIGHTINGS = 2  # of them the detector's own, however weak
+MIN_GROWTH = 0.7  # smoke that is hardly believed must not be shrinking
+CANDIDATE_SIGHTINGS = 2
+LEARN_AFTER_S = 3600.0  # what has been there for so long becomes part of the view
 
 
-@dataclass(slots=True)
-class _Vote:
-    at_s: float
-    at: datetime
-    box: Box
-    confidence: float
+class ViewMemory(Protocol):
+    """What the rule asks of :class:`edge.reference.ViewReference`."""
 
+    def see(self, image: Picture, now_s: float, covered: Sequence[Box] = ()) -> None:
+        """Compare a picture with what is usual and remember it."""
+        ...
 
-@dataclass(slots=True, eq=False)
-class _Tube:
-    key: str
-    votes: list[_Vote]
-    since: datetime
-    reported: bool = False
-    alarmed: bool = False
-
-    @property
-    def box(self) -> Box:
-        return self.votes[-1].box
+    def novelty(self, box: Box) -> Novelty | None:
+        """Say what is new in a box of that picture; None where it cannot be told."""
+        ...
 
 
 @dataclass(slots=True)
@@ -56,13 +58,15 @@ class SmokeRule:
     zone: Zone | None
     tz: tzinfo
     interval_s: float
+    memory: ViewMemory
+    known_sources: Sequence[KnownSource] = ()
     _samples: list[float] = field(default_factory=list)
-    _tubes: list[_Tube] = field(default_factory=list)
+    _tubes: list[Tube] = field(default_factory=list)
 
     @property
     def name(self) -> str:
         """Rule and version."""
-        return "smoke/1"
+        return "smoke/2"
 
     @property
     def hold_s(self) -> float:
@@ -75,8 +79,12 @@ class SmokeRule:
         self._samples = [*self._samples, now_s][-1000:]
         start_s = self._window_start(now_s)
         self._samples = [at_s for at_s in self._samples if at_s >= start_s]
-        for box, confidence in self._boxes(seen):
-            self._join(_Vote(now_s, seen.captured_at, box, confidence))
+        # a candidate is kept out of the reference, or smoke would soon be part of the view
+        young = [tube.box for tube in self._tubes if now_s - tube.born_s < LEARN_AFTER_S]
+        self.memory.see(seen.image, now_s, young)
+        for vote in self._votes(seen):
+            self._join(vote)
+        self._carry_on(seen)
         for tube in self._tubes:
             tube.votes = [vote for vote in tube.votes if vote.at_s >= start_s]
         self._tubes = [tube for tube in self._tubes if tube.votes]
@@ -90,23 +98,44 @@ class SmokeRule:
         by_samples = self._samples[-self.config.window :][0]
         return max(min(by_samples, now_s - WINDOW_S), now_s - FORGET_S)
 
-    def _boxes(self, seen: Observation) -> list[tuple[Box, float]]:
+    def _votes(self, seen: Observation) -> list[Vote]:
+        """Return the boxes that count, the surest first."""
         width, height = seen.size_px
         wanted = seen.detections.with_labels(self.config.labels)
-        found = []
+        quiet = [source for source in self.known_sources if source.works(seen.captured_at, self.tz)]
+        votes = []
         for row, confidence in zip(wanted.xyxy.tolist(), wanted.confidence.tolist(), strict=True):
             box: Box = (row[0] / width, row[1] / height, row[2] / width, row[3] / height)
             if box[2] - box[0] > self.config.max_width_frac or area(box) <= 0:
                 continue
             if self.zone is not None and self.zone.covers_frac(box) < 0.3:
                 continue
-            found.append((box, confidence))
-        return sorted(found, key=lambda one: (-one[1], one[0]))
+            if any(source.covers_frac(foot_of(box)) >= 0.5 for source in quiet):
+                continue
+            vote = self._vote(seen, box, confidence)
+            if vote is not None:
+                votes.append(vote)
+        return sorted(votes, key=lambda one: (-(one.confidence or 0.0), one.box))
 
-    def _join(self, vote: _Vote) -> None:
-        """Add a vote to the tube it overlaps most, one vote a sample and tube, or start one."""
-        overlaps = [(max(iou(old.box, vote.box) for old in tube.votes[-8:]), tube) for tube in self._tubes]
-        best = max((one for one in overlaps if one[0] >= JOIN_IOU), key=lambda one: one[0], default=None)
+    def _vote(self, seen: Observation, box: Box, confidence: float) -> Vote | None:
+        """Weigh one box: what the detector says of it, and what the view's reference does."""
+        lasting = any(tube.alarmed and tube.overlap(box) > 0 for tube in self._tubes)
+        ease = HYSTERESIS if lasting else 1.0
+        strong = confidence >= self.config.min_confidence * ease
+        if not strong and confidence < self.config.weak_confidence * ease:
+            return None
+        news = self.memory.novelty(box)
+        here = news is not None and news.foot_on_land and news.is_local
+        counts = here or (lasting and strong)
+        if not counts:
+            return None
+        new_frac = None if news is None else round(news.inside_frac, 3)
+        return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac)
+
+    def _join(self, vote: Vote) -> None:
+        """Add a vote to the tube it fits best, one vote a sample and tube, or start one."""
+        fits = [(tube.overlap(vote.box), tube) for tube in self._tubes]
+        best = max((one for one in fits if one[0] > 0), key=lambda one: one[0], default=None)
         if best is not None:
             if best[1].votes[-1].at_s < vote.at_s:
                 best[1].votes.append(vote)
@@ -114,69 +143,79 @@ class SmokeRule:
         x, y = (vote.box[0] + vote.box[2]) / 2, (vote.box[1] + vote.box[3]) / 2
         zone = f"{self.zone.id}/" if self.zone else ""
         key = f"{zone}{x:.3f}-{y:.3f}-{int(vote.at.timestamp())}"
-        self._tubes.append(_Tube(key, [vote], vote.at))
+        self._tubes.append(Tube(key, [vote], vote.at, vote.at_s))
 
-    def _state(self, tube: _Tube, now_s: float) -> Finding | None:
-        hits, samples = len(tube.votes), len(self._samples)
-        confidence = sum(vote.confidence for vote in tube.votes) / hits
-        ease = HYSTERESIS if tube.alarmed else 1.0
-        valid = (
-            hits >= self.config.window * self.config.min_share_frac * ease
-            and hits >= samples * self.config.min_share_frac * ease
-            and confidence >= self.config.min_confidence * ease
-            and now_s - tube.votes[0].at_s >= MIN_SPAN_S
-        )
-        tube.alarmed = valid
-        if not valid and hits < CANDIDATE_HITS:
+    def _carry_on(self, seen: Observation) -> None:
+        """Let a place vote that the detector missed this time and that is as new as it was before."""
+        for tube in self._tubes:
+            last = tube.votes[-1]
+            if tube.sightings < MIN_SIGHTINGS - 1 or last.at_s >= seen.monotonic_s:
+                continue
+            news = self.memory.novelty(last.box)
+            if news is not None and news.is_local and news.foot_on_land:
+                new_frac = round(news.inside_frac, 3)
+                vote = Vote(
+                    seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac
+                )
+                tube.votes.append(vote)
+
+    def _state(self, tube: Tube, now_s: float) -> Finding | None:
+        votes = len(tube.votes)
+        first_s = tube.votes[0].at_s
+        samples = sum(at_s >= first_s for at_s in self._samples)
+        tube.alarmed = self._holds(tube, samples)
+        if not tube.alarmed and tube.sightings < CANDIDATE_SIGHTINGS:
             return None
         if not tube.reported:
             tube.reported, tube.since = True, tube.votes[0].at
+        measures = {
+            "votes": float(votes),
+            "sightings": float(tube.sightings),
+            "samples": float(samples),
+            "share_frac": round(votes / samples, 3),
+            "area_frac": round(area(tube.box), 6),
+            "growth_ratio": round(tube.growth_ratio(), 3),
+            "visible_s": round(now_s - first_s, 3),
+        }
+        if tube.new_frac is not None:
+            measures["new_frac"] = round(tube.new_frac, 3)
         return Finding(
             kind="smoke",
             place_key=tube.key,
-            confirmed=valid,
+            confirmed=tube.alarmed,
             since=tube.since,
-            confidence=min(confidence, 1.0),
+            confidence=min(tube.confidence, 1.0),
             boxes=(tube.box,),
             zone=self.zone.id if self.zone else None,
-            measures={
-                "votes": float(hits),
-                "samples": float(samples),
-                "share_frac": round(hits / samples, 3),
-                "area_frac": round(area(tube.box), 6),
-                "visible_s": round(now_s - tube.votes[0].at_s, 3),
-            },
+            measures=measures,
         )
 
+    def _holds(self, tube: Tube, samples: int) -> bool:
+        """Whether the votes of a tube are enough to alarm, or to go on."""
+        votes = len(tube.votes)
+        ease = HYSTERESIS if tube.alarmed else 1.0
+        if votes < samples * self.config.min_share_frac * ease:
+            return False
+        if tube.weight < self.config.window * self.config.min_share_frac * ease:
+            return False
+        if tube.alarmed:
+            return True
+        sure = tube.strong >= MIN_VOTES
+        if votes < MIN_VOTES or tube.sightings < MIN_SIGHTINGS:
+            return False
+        if tube.votes[-1].at_s - tube.votes[0].at_s < (MIN_SPAN_S if sure else WEAK_SPAN_S):
+            return False
+        return tube.foot_stays() and (sure or tube.growth_ratio() >= MIN_GROWTH)
+
     def dump(self) -> dict[str, Any]:
-        """Return the state as JSON-able values."""
-        return {
-            "samples": list(self._samples),
-            "tubes": [
-                {
-                    "key": tube.key,
-                    "since": tube.since.isoformat(),
-                    "reported": tube.reported,
-                    "alarmed": tube.alarmed,
-                    "votes": [[v.at_s, v.at.isoformat(), list(v.box), v.confidence] for v in tube.votes],
-                }
-                for tube in self._tubes
-            ],
-        }
+        """Return the state as JSON-able values; the view's reference ripens anew after a restart."""
+        return {"samples": list(self._samples), "tubes": [tube.dump() for tube in self._tubes]}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Continue from a dumped state."""
-        self._samples = [float(at_s) for at_s in state.get("samples", ())]
-        self._tubes = [
-            _Tube(
-                key=str(one["key"]),
-                votes=[
-                    _Vote(at_s, parse_utc(at), (box[0], box[1], box[2], box[3]), confidence)
-                    for at_s, at, box, confidence in one["votes"]
-                ],
-                since=parse_utc(one["since"]),
-                reported=bool(one["reported"]),
-                alarmed=bool(one["alarmed"]),
-            )
-            for one in state.get("tubes", ())
-        ]
+        """Continue from a dumped state; one of an older rule is left behind."""
+        try:
+            tubes = [Tube.restore(one) for one in state.get("tubes", ())]
+            self._samples = [float(at_s) for at_s in state.get("samples", ())]
+        except (KeyError, ValueError):
+            return
+        self._tubes = tubes

@@ -26,12 +26,14 @@ cameras:
   - id: street-1
     url: pictures
     interval_s: 2
+    gate: {enabled: false}
     views:
       - preset: fixed
         zones: [{id: road, points: [[0, 0], [1, 0], [1, 1], [0, 1]]}]
         rules: [{kind: illegal_parking, zone: road, stop_time_s: 8, legal_time_s: 20, grace_s: 20}]
   - id: ptz-1
     url: pictures
+    gate: {enabled: false}
     views:
       - {preset: east, rules: [{kind: smoke, model: vehicle, labels: [smoke]}]}
       - {preset: west, rules: [{kind: smoke, model: vehicle, labels: [smoke]}]}
@@ -153,7 +155,8 @@ def test_what_is_not_in_the_configuration_is_told(
 
 def test_the_preset_that_is_named_is_watched(folder: Path) -> None:
     options = ReplayOptions("ptz-1", folder / "pictures", "west")
-    detectors = {"vehicle": SceneDetector(lambda _t: [car(300, label="smoke")], STAMPS)}
+    # where the second car was, the view has changed by then: smoke is what is new
+    detectors = {"vehicle": SceneDetector(lambda t: [car(100, 100, label="smoke")] * (t >= 40), STAMPS)}
     replay(load_config(folder / "edge.yaml"), options, folder / "a.jsonl", detectors=detectors)
     assert {message.preset for message in messages((folder / "a.jsonl").read_bytes())} == {"west"}
 

@@ -1,24 +1,59 @@
-"""Smoke is seen by votes over time, at one picture a minute and at one in two seconds alike."""
+"""Smoke is seen by votes over time, at one picture a minute and at one in two seconds alike.
+
+What the view's memory says is scripted here; how it comes to say so is tested in test_reference.py.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
-from edge_scenes import SIZE, Thing, at, camera, ids, observations, times
+from edge_scenes import SIZE, Thing, at, camera, frac, ids, observations, times
 
+from edge.config import SmokeRuleConfig
 from edge.episode import EpisodeEvent
 from edge.lifecycle import Lifecycle, Terms
-from edge.observe import Rule
-from edge.rules import build_rule
+from edge.observe import Box
+from edge.reference import Novelty
+from edge.rules.smoke import SmokeRule
+from edge.shapes import iou
+
+NEW = Novelty(inside_frac=0.5, around_frac=0.05, foot_on_land=True)
+OLD = Novelty(inside_frac=0.02, around_frac=0.03, foot_on_land=True)
+HAZE = Novelty(inside_frac=0.5, around_frac=0.45, foot_on_land=True)
+CLOUD = replace(NEW, foot_on_land=False)
 
 
-def smoke(interval_s: float = 2.0, zones: Sequence[dict[str, object]] = (), **more: object) -> Rule:
-    view = {"zones": list(zones), "rules": [{"kind": "smoke"} | more]}
+@dataclass
+class Memory:
+    """A view's memory that finds ``news`` where the scene holds something, seen by the detector or not."""
+
+    news: Novelty | None = NEW
+    now: list[Box] = field(default_factory=list)
+    covered: list[list[Box]] = field(default_factory=list)
+
+    def see(self, _image: object, _now_s: float, covered: Sequence[Box] = ()) -> None:
+        self.covered.append(list(covered))
+
+    def novelty(self, box: Box) -> Novelty | None:
+        return self.news if any(iou(box, one) > 0.1 for one in self.now) else OLD
+
+
+def smoke(
+    interval_s: float = 2.0,
+    zones: Sequence[dict[str, object]] = (),
+    memory: Memory | None = None,
+    sources: Sequence[dict[str, object]] = (),
+    **more: object,
+) -> SmokeRule:
+    view = {"zones": list(zones), "known_sources": list(sources), "rules": [{"kind": "smoke"} | more]}
     cam = camera([], views=[view], interval_s=interval_s)
-    return build_rule(cam.views[0].rules[0], cam.views[0], cam)
+    config, known = cam.views[0].rules[0], cam.views[0].known_sources
+    assert isinstance(config, SmokeRuleConfig)
+    zone = cam.views[0].zone(config.zone) if config.zone else None
+    return SmokeRule(config, zone, cam.tz, interval_s, memory or Memory(), known)
 
 
 def plume(x: float = 300, y: float = 100, width: float = 40, confidence: float = 0.5) -> Thing:
@@ -26,11 +61,13 @@ def plume(x: float = 300, y: float = 100, width: float = 40, confidence: float =
 
 
 def story(
-    rule: Rule, scene: Callable[[float], Sequence[Thing]], stamps: Sequence[float]
+    rule: SmokeRule, scene: Callable[[float], Sequence[Thing]], stamps: Sequence[float]
 ) -> list[EpisodeEvent]:
     life = Lifecycle("cam", "fixed", Terms(rule.name, rule.hold_s, interval_s=2.0), ids())
     events: list[EpisodeEvent] = []
     for seen in observations(scene, stamps):
+        assert isinstance(rule.memory, Memory)
+        rule.memory.now = [frac(thing.box) for thing in scene(seen.monotonic_s)]
         events += life.step(seen.captured_at, seen.gap_s, rule(seen))
     return events
 
@@ -55,14 +92,14 @@ def test_a_plume_that_grows_and_drifts_is_one_alert_in_time(step_s: float, lates
         if age < 0:
             return []
         seen = int(age) % 3 != 1  # the detector finds it in two pictures of three
-        return [plume(300 + age, 100 - age / 2, 20 + age)] if seen else []
+        return [plume(300 + age / 2, 100 - age / 2, 20 + age)] if seen else []
 
     events = story(smoke(step_s), scene, times(60 * step_s, step_s))
     assert phases(events) == ["candidate", "opened"]
     opened = next(e for e in events if e.phase == "opened")
     assert opened.started_at == at(ignition)
     assert (opened.captured_at - at(ignition)).total_seconds() <= latest_s
-    assert opened.measures["votes"] >= 4
+    assert opened.measures["votes"] >= 3
 
 
 @pytest.mark.parametrize(
@@ -71,13 +108,75 @@ def test_a_plume_that_grows_and_drifts_is_one_alert_in_time(step_s: float, lates
         pytest.param(lambda t: [plume()] if t == 20 else [], id="a flash"),
         pytest.param(lambda t: [plume((t * 37) % 560)], id="a different place each time"),
         pytest.param(lambda t: [plume()] if t % 6 == 0 else [], id="now and then"),
-        pytest.param(lambda _t: [plume(confidence=0.2)], id="hardly believed"),
+        pytest.param(lambda _t: [plume(confidence=0.08)], id="hardly anything"),
+        pytest.param(lambda t: [plume(confidence=0.2)] if t < 50 else [], id="hardly believed, and short"),
+        pytest.param(lambda t: [plume(20 + 3 * t)], id="dust that follows its harvester"),
+        pytest.param(
+            lambda t: [plume(300, 100, 120 - t, 0.2)] if t < 100 else [], id="hardly believed, and shrinking"
+        ),
         pytest.param(lambda _t: [plume(10, 50, 300)], id="as wide as half the frame"),
         pytest.param(lambda _t: [replace(plume(), label="car")], id="not smoke at all"),
     ],
 )
 def test_what_is_no_smoke_over_time_is_no_alert(scene: Callable[[float], Sequence[Thing]]) -> None:
     assert "opened" not in phases(story(smoke(), scene, times(200)))
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        pytest.param(OLD, id="a rock that was always there"),
+        pytest.param(HAZE, id="haze all around"),
+        pytest.param(CLOUD, id="a cloud"),
+        pytest.param(None, id="a view not yet known"),
+    ],
+)
+@pytest.mark.parametrize("confidence", [0.2, 0.8])
+def test_a_box_where_nothing_is_new_is_no_smoke(news: Novelty | None, confidence: float) -> None:
+    rule = smoke(memory=Memory(news))
+    assert story(rule, lambda _t: [plume(confidence=confidence)], times(200)) == []
+
+
+def test_a_detector_that_is_sure_needs_less_time() -> None:
+    def opened_s(confidence: float) -> float:
+        events = story(smoke(), lambda _t: [plume(confidence=confidence)], times(200))
+        (opened,) = [event for event in events if event.phase == "opened"]
+        assert opened.confidence == pytest.approx(confidence)
+        return (opened.captured_at - at(0)).total_seconds()
+
+    assert opened_s(0.5) == 20
+    assert opened_s(0.15) == 60
+
+
+def test_what_the_detector_misses_goes_on_while_the_view_is_changed() -> None:
+    """Seen in one picture of four, with low confidence, at one a minute; the veil is there all the time."""
+
+    def scene(t: float) -> list[Thing]:
+        return [replace(plume(confidence=0.15), detected=t % 240 == 0)]
+
+    events = story(smoke(60), scene, times(1200, 60))
+    assert phases(events) == ["candidate", "opened"]
+    assert events[-1].confidence == pytest.approx(0.15)
+
+
+def test_a_candidate_is_kept_out_of_what_the_view_learns_until_it_is_old() -> None:
+    memory = Memory()
+    story(smoke(60, memory=memory), lambda _t: [plume(confidence=0.2)], times(90 * 60, 60))
+    assert memory.covered[0] == []
+    assert len(memory.covered[30]) == 1
+    assert memory.covered[-1] == []
+
+
+def test_a_known_source_smokes_while_it_works() -> None:
+    chimney = {
+        "id": "chimney",
+        "points": [[0.46, 0.3], [0.54, 0.3], [0.54, 0.4], [0.46, 0.4]],
+        "schedule": {"windows": [{"from": "08:00", "to": "08:30"}]},
+    }
+    events = story(smoke(sources=[chimney]), lambda _t: [plume(), plume(100)], times(3600, 20))
+    opened = [event for event in events if event.phase == "opened"]
+    assert [round(event.boxes[0].box[0] * SIZE[0]) for event in opened] == [100, 300]
+    assert opened[1].started_at == at(1800)
 
 
 def test_it_takes_less_to_stay_than_to_begin() -> None:
@@ -89,8 +188,7 @@ def test_it_takes_less_to_stay_than_to_begin() -> None:
 
     events = story(smoke(), scene, times(300))
     assert phases(events) == ["candidate", "opened"]
-    late = smoke()
-    assert "opened" not in phases(story(late, lambda t: scene(t + 40), times(300)))
+    assert "opened" not in phases(story(smoke(), lambda t: scene(t + 40), times(300)))
 
 
 def test_smoke_that_is_gone_is_closed_after_a_while() -> None:
@@ -130,5 +228,7 @@ def test_a_restart_changes_nothing() -> None:
     after.load(json.loads(json.dumps(before.dump())))
     assert [after(one) for one in seen[20:]] == expected
     assert after.dump() == whole.dump()
+    after.load({"tubes": [{"key": "of an older rule"}]})
+    assert after.dump() == whole.dump()
     assert smoke(hold_s=90.0).hold_s == 90.0
-    assert smoke().name == "smoke/1"
+    assert smoke().name == "smoke/2"

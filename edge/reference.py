@@ -1,0 +1,255 @@
+"""What a view usually looks like, cell by cell, and how a picture differs from it: smoke is new.
+
+The last visits are remembered as grids of brightness and local contrast. Against their medians a
+cell is **veiled** where its texture has lost contrast more than its brightness explains: with the
+veil's opacity ``a`` and colour ``S`` a pixel ``B`` becomes ``(1-a) B + a S`` (Koschmieder's airlight),
+so contrast relative to brightness falls, while a cloud's shadow scales both alike. A cell is **paled**
+where it has brightened more than what lies around it. Both are measured in units of the cell's own
+usual variation, so that swaying trees, water and traffic are no news.
+
+Everything is a function of pictures and of the times they come with; no clock, no file.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.observe import Box
+from streams.frame import Picture
+
+CELL_PX = 8  # of a picture reduced to at least WORK_PX in width: a plume 20 px wide fills a cell or two
+WORK_PX = 800
+Grid = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceTerms:
+    """How long a view is remembered, and what counts as new. Levels of 0 to 255 unless said otherwise.
+
+    Attributes:
+        visits: as many are kept.
+        spacing_s: two that are kept lie at least this far apart (or one interval of the camera).
+        ripe_visits: from so many on the reference has a say.
+        texture: a cell whose contrast is lower has no texture to lose: sky, water, far haze.
+        veil: share of its contrast that a cell must lose, beyond what its brightness explains.
+        pale: so much must a cell brighten beyond its surroundings.
+        deviations: and both so many times the cell's usual deviation.
+        upheaval: where more than this share of the view is new, it is another light or weather
+            altogether, of which nothing local can be said.
+        restart_visits: after so many of those in a row the reference starts anew.
+
+    """
+
+    visits: int = 15
+    spacing_s: float = 20.0
+    ripe_visits: int = 2
+    texture: float = 2.5
+    veil: float = 0.22
+    pale: float = 5.0
+    deviations: float = 3.0
+    upheaval: float = 0.4
+    restart_visits: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Novelty:
+    """What is new in one box.
+
+    Attributes:
+        inside_frac: share of the box's cells that are veiled or paled.
+        around_frac: the same for a belt around it; haze, rain, a change of light reach there too.
+        foot_on_land: whether the box's lower edge, or what lies just below it, is land.
+
+    """
+
+    inside_frac: float
+    around_frac: float
+    foot_on_land: bool
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the box stands out as new against its surroundings."""
+        return self.inside_frac >= 0.12 and self.inside_frac >= 2.0 * self.around_frac
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Visit:
+    at_s: float
+    brightness: Grid
+    contrast: Grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Usual:
+    """Medians of the visits kept, and the median deviation of the two measures from them."""
+
+    brightness: Grid
+    contrast: Grid
+    veil_spread: Grid
+    pale_spread: Grid
+    land: npt.NDArray[np.bool_]
+
+
+@dataclass(slots=True)
+class ViewReference:
+    """The memory of one view. It is not written down: after a restart it ripens again."""
+
+    interval_s: float
+    terms: ReferenceTerms = field(default_factory=ReferenceTerms)
+    _visits: deque[_Visit] = field(default_factory=deque)
+    _usual: _Usual | None = None
+    _new: npt.NDArray[np.bool_] | None = None
+    _upheavals: int = 0
+
+    @property
+    def ripe(self) -> bool:
+        """Whether enough visits are remembered for a judgement."""
+        return len(self._visits) >= self.terms.ripe_visits
+
+    def see(self, image: Picture, now_s: float, covered: Sequence[Box] = ()) -> None:
+        """Compare a picture with what is usual, then remember it.
+
+        Args:
+            image: uint8 (height, width, 3) BGR, aligned with the ones before.
+            now_s: monotonic seconds.
+            covered: boxes under which candidates lie; what is there is not learnt.
+
+        """
+        visit = _measure(image, now_s)
+        if self._usual is not None and visit.brightness.shape != self._usual.brightness.shape:
+            self._forget()
+        self._new = None
+        if self._usual is not None and self.ripe:
+            new = self._novel(visit, self._usual)
+            if float(new.mean()) <= self.terms.upheaval:
+                self._new = new
+        if not self._due(now_s):
+            return
+        self._upheavals = self._upheavals + 1 if self.ripe and self._new is None else 0
+        if self._upheavals >= self.terms.restart_visits:
+            self._forget()
+        self._remember(visit, covered)
+
+    def _forget(self) -> None:
+        self._visits.clear()
+        self._usual, self._upheavals = None, 0
+
+    def _due(self, now_s: float) -> bool:
+        spacing_s = max(self.terms.spacing_s, 0.9 * self.interval_s)
+        return not self._visits or now_s - self._visits[-1].at_s >= spacing_s
+
+    def novelty(self, box: Box) -> Novelty | None:
+        """Say what is new within a box of the picture seen last; None where it could not be compared."""
+        if self._new is None or self._usual is None:
+            return None
+        rows, columns = self._new.shape
+        x1, y1, x2, y2 = _cells(box, rows, columns)
+        inside = (slice(y1, y2), slice(x1, x2))
+        belt_x, belt_y = max(2, (x2 - x1) // 2), max(2, (y2 - y1) // 2)
+        outer = (
+            slice(max(0, y1 - belt_y), min(rows, y2 + belt_y)),
+            slice(max(0, x1 - belt_x), min(columns, x2 + belt_x)),
+        )
+        land, new = self._usual.land, self._new
+        n_in, new_in = new[inside].size, int(new[inside].sum())
+        n_out, new_out = new[outer].size - n_in, int(new[outer].sum()) - new_in
+        foot = land[max(0, y2 - 1) : min(rows, y2 + 2), x1:x2]
+        return Novelty(
+            inside_frac=new_in / n_in,
+            around_frac=new_out / n_out if n_out else 0.0,
+            foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
+        )
+
+    def _novel(self, visit: _Visit, usual: _Usual) -> npt.NDArray[np.bool_]:
+        veil, pale = _changes(visit, usual.brightness, usual.contrast)
+        terms = self.terms
+        veiled = (
+            (usual.contrast >= terms.texture)
+            & (veil >= terms.veil)
+            & (veil >= terms.deviations * usual.veil_spread)
+        )
+        paled = (pale >= terms.pale) & (pale >= terms.deviations * usual.pale_spread)
+        # where a cloud's shadow leaves, texture brightens with its cell; under smoke it does not
+        paled &= (usual.contrast < terms.texture) | (veil >= terms.veil / 2)
+        return np.asarray(veiled | paled, np.bool_)
+
+    def _remember(self, visit: _Visit, covered: Sequence[Box]) -> None:
+        if self._usual is not None:
+            rows, columns = visit.brightness.shape
+            for box in covered:
+                x1, y1, x2, y2 = _cells(box, rows, columns)
+                part = (slice(max(0, y1 - 1), y2 + 1), slice(max(0, x1 - 1), x2 + 1))
+                visit.brightness[part] = self._usual.brightness[part]
+                visit.contrast[part] = self._usual.contrast[part]
+        self._visits.append(visit)
+        while len(self._visits) > self.terms.visits:
+            self._visits.popleft()
+        self._usual = _usual(self._visits, self.terms)
+
+
+def _measure(image: Picture, now_s: float) -> _Visit:
+    """Reduce a picture to cells."""
+    height, width = image.shape[:2]
+    step = max(1, width // WORK_PX)
+    gray = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    if step > 1:
+        gray = cv2.resize(gray, (width // step, height // step), interpolation=cv2.INTER_AREA)
+    rows, columns = gray.shape[0] // CELL_PX, gray.shape[1] // CELL_PX
+    level = gray[: rows * CELL_PX, : columns * CELL_PX].astype(np.float32)
+    fine = level - cv2.boxFilter(level, -1, (2 * CELL_PX + 1, 2 * CELL_PX + 1))
+    size = (columns, rows)
+    brightness = cv2.resize(level, size, interpolation=cv2.INTER_AREA)
+    power = cv2.resize(fine * fine, size, interpolation=cv2.INTER_AREA)
+    noise = float(np.percentile(power, 2))  # the flattest cells hold nothing but noise
+    contrast = np.sqrt(np.maximum(power - noise, 0.0))
+    return _Visit(now_s, np.asarray(brightness, np.float32), np.asarray(contrast, np.float32))
+
+
+def _changes(visit: _Visit, brightness: Grid, contrast: Grid) -> tuple[Grid, Grid]:
+    """Return veil (share of contrast lost beyond brightness) and paling (levels beyond surroundings)."""
+    ratio = (visit.brightness + 4.0) / (brightness + 4.0)
+    kept = (visit.contrast + 0.5) / (contrast + 0.5)
+    veil = 1.0 - kept / ratio
+    lighter = visit.brightness - brightness * float(np.median(ratio))
+    around = cv2.blur(lighter, (25, 25))
+    return np.asarray(veil, np.float32), np.asarray(lighter - around, np.float32)
+
+
+def _usual(visits: Sequence[_Visit] | deque[_Visit], terms: ReferenceTerms) -> _Usual:
+    brightness = np.median([one.brightness for one in visits], axis=0).astype(np.float32)
+    contrast = np.median([one.contrast for one in visits], axis=0).astype(np.float32)
+    changes = [_changes(one, brightness, contrast) for one in visits]
+    veil_spread = 1.48 * np.median([np.abs(veil) for veil, _ in changes], axis=0)
+    pale_spread = 1.48 * np.median([np.abs(pale) for _, pale in changes], axis=0)
+    return _Usual(
+        brightness,
+        contrast,
+        np.asarray(veil_spread, np.float32),
+        np.asarray(pale_spread, np.float32),
+        _land(brightness, contrast, terms),
+    )
+
+
+def _land(brightness: Grid, contrast: Grid, terms: ReferenceTerms) -> npt.NDArray[np.bool_]:
+    """Mark what is no sky: in each column all below the first texture or step seen from the top."""
+    down = np.abs(np.diff(brightness, axis=0, prepend=brightness[:1]))
+    rough = (contrast >= terms.texture) | (down >= 6.0)
+    # two rough cells one below the other are land; a cloud's rim or a wire is one
+    solid = rough & np.vstack([rough[1:], rough[-1:]])
+    solid = cv2.medianBlur(solid.astype(np.uint8), 3)
+    return np.asarray(np.maximum.accumulate(solid, axis=0), np.bool_)
+
+
+def _cells(box: Box, rows: int, columns: int) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the cells that a box touches, at least one each way."""
+    x1 = min(max(int(box[0] * columns), 0), columns - 1)
+    y1 = min(max(int(box[1] * rows), 0), rows - 1)
+    x2 = min(max(int(np.ceil(box[2] * columns)), x1 + 1), columns)
+    y2 = min(max(int(np.ceil(box[3] * rows)), y1 + 1), rows)
+    return x1, y1, x2, y2

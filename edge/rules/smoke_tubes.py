@@ -1,0 +1,148 @@
+"""Votes joined over time at one place of a view: their weight, growth, and whether the foot stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from edge.observe import Box
+from edge.shapes import area, iou, overlap_of_smaller
+from towerwatch.timebase import parse_utc
+
+JOIN_IOU = 0.1  # plumes have no edge (pyro-engine's figure)
+JOIN_INSIDE = 0.6  # or one box lies within the other: a young plume within its grown self
+ENDS = 3  # boxes averaged at the beginning and the end of a tube, against the jitter of single ones
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One sample that saw smoke at the tube's place.
+
+    Attributes:
+        at_s, at: monotonic seconds and aware UTC.
+        box: in [0, 1] of the frame.
+        confidence: the detector's own; None where it missed what the view's change still shows.
+        strong: whether that reaches the rule's threshold.
+        new_frac: share of the box that is new against the view's reference; None where nobody can say.
+
+    """
+
+    at_s: float
+    at: datetime
+    box: Box
+    confidence: float | None
+    strong: bool
+    new_frac: float | None = None
+
+    @property
+    def weight(self) -> int:
+        """Count two where the detector is sure."""
+        return 2 if self.strong else 1
+
+
+@dataclass(slots=True, eq=False)
+class Tube:
+    """The votes of one place within the window, oldest first."""
+
+    key: str
+    votes: list[Vote]
+    since: datetime
+    born_s: float
+    reported: bool = False
+    alarmed: bool = False
+
+    @property
+    def box(self) -> Box:
+        """Where it was seen last."""
+        return self.votes[-1].box
+
+    @property
+    def confidence(self) -> float:
+        """Mean of the detector's confidence over what it saw; 0 where that has left the window."""
+        seen = [vote.confidence for vote in self.votes if vote.confidence is not None]
+        return sum(seen) / len(seen) if seen else 0.0
+
+    @property
+    def sightings(self) -> int:
+        """Votes that the detector had a part in."""
+        return sum(vote.confidence is not None for vote in self.votes)
+
+    @property
+    def weight(self) -> int:
+        """Sum of the votes' weights."""
+        return sum(vote.weight for vote in self.votes)
+
+    @property
+    def strong(self) -> int:
+        """Votes that the detector alone is sure of."""
+        return sum(vote.strong for vote in self.votes)
+
+    @property
+    def new_frac(self) -> float | None:
+        """Mean share of the boxes that is new; None where nobody could say."""
+        known = [vote.new_frac for vote in self.votes if vote.new_frac is not None]
+        return sum(known) / len(known) if known else None
+
+    def overlap(self, box: Box) -> float:
+        """Return how well a box fits; 0 where it does not belong."""
+        best = 0.0
+        for vote in self.votes[-8:]:
+            shared = iou(vote.box, box)
+            if shared >= JOIN_IOU or overlap_of_smaller(vote.box, box) >= JOIN_INSIDE:
+                best = max(best, shared)
+        return best
+
+    def foot_stays(self) -> bool:
+        """Whether it still burns where it began: the first boxes lie in the last ones, or these in them.
+
+        Dust travels with its harvester, a cloud with the wind; of smoke only the head does.
+        """
+        first, last = self._ends()
+        return overlap_of_smaller(first, last) >= 0.5
+
+    def growth_ratio(self) -> float:
+        """Return the area of the last boxes over that of the first."""
+        first, last = self._ends()
+        return area(last) / max(area(first), 1e-9)
+
+    def _ends(self) -> tuple[Box, Box]:
+        boxes = [vote.box for vote in self.votes]
+        return _mean(boxes[:ENDS]), _mean(boxes[-ENDS:])
+
+    def dump(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return {
+            "key": self.key,
+            "since": self.since.isoformat(),
+            "born_s": self.born_s,
+            "reported": self.reported,
+            "alarmed": self.alarmed,
+            "votes": [
+                [v.at_s, v.at.isoformat(), list(v.box), v.confidence, v.strong, v.new_frac]
+                for v in self.votes
+            ],
+        }
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> Tube:
+        """Read back what :meth:`dump` wrote."""
+        votes = [
+            Vote(at_s, parse_utc(at), (box[0], box[1], box[2], box[3]), confidence, bool(strong), new_frac)
+            for at_s, at, box, confidence, strong, new_frac in state["votes"]
+        ]
+        return cls(
+            key=str(state["key"]),
+            votes=votes,
+            since=parse_utc(state["since"]),
+            born_s=float(state["born_s"]),
+            reported=bool(state["reported"]),
+            alarmed=bool(state["alarmed"]),
+        )
+
+
+def _mean(boxes: Sequence[Box]) -> Box:
+    n = len(boxes)
+    x1, y1, x2, y2 = (sum(box[side] for box in boxes) / n for side in range(4))
+    return (x1, y1, x2, y2)
