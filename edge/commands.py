@@ -30,6 +30,7 @@ from edge.files import free_bytes, sync_folder, write_atomic
 from edge.links import CentralLink
 from edge.records import Snapshot
 from edge.uploader import central_client
+from models.registry import find_model, verify
 from towerwatch.errors import ConfigError, PermanentError, RetryableError, TowerwatchError
 from towerwatch.logs import get_logger
 from towerwatch.timebase import iso_z, utc_now
@@ -263,6 +264,7 @@ class CommandRunner:
             ]:
                 msg = f"{', '.join(moved)}: can be changed on the box alone"
                 raise PermanentError(msg)
+            _check_models(config)
             trial = Trial(config, arguments.sha256)
             if not self._box.try_configuration(trial):
                 raise RetryableError("another configuration is on trial")
@@ -371,6 +373,18 @@ def _files_of(manifest: bytes, wanted: FetchModelArguments) -> list[ManifestFile
     if not files or "manifest.json" in {file.path for file in files}:
         raise PermanentError("the manifest names no usable file")
     return files
+
+
+def _check_models(config: EdgeConfig) -> None:
+    """Refuse a configuration with a model whose files are not the ones that its manifest names.
+
+    A worker does not load such a model either, but its cameras would be blind until somebody looks.
+    """
+    for name in config.model_names():
+        found = find_model(config.model_config_of(name).model or name, config.models_dir)
+        if wrong := verify(found):
+            msg = f"{found.manifest.reference}: {'; '.join(wrong)}"
+            raise PermanentError(msg)
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -168,7 +168,7 @@ def test_a_configuration_that_proves_itself_replaces_the_file(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    "how", ["rolled back", "busy", "broken", "moved", "unknown", "not what was asked for"]
+    "how", ["rolled back", "busy", "broken", "moved", "unknown", "not what was asked for", "model changed"]
 )
 def test_a_configuration_that_does_not_leaves_everything_as_it_was(world: World, how: str) -> None:
     before = world.rig.config_file.read_bytes()
@@ -184,6 +184,8 @@ def test_a_configuration_that_does_not_leaves_everything_as_it_was(world: World,
         sha256 = "1" * 64
     if how == "not what was asked for":
         world.central.artifacts[sha256] = data + b"\n"
+    if how == "model changed":
+        (world.rig.folder / "models" / "bright" / "1.0.0" / "model.onnx").write_bytes(b"other")
     reply = world.ask("apply_config", sha256=sha256)
     assert not reply.ok
     says = {
@@ -193,6 +195,7 @@ def test_a_configuration_that_does_not_leaves_everything_as_it_was(world: World,
         "moved": "site, broker: can be changed on the box alone",
         "unknown": "central answered 404",
         "not what was asked for": "does not have the digest",
+        "model changed": "bright@1.0.0: ",
     }
     assert says[how] in reply.detail
     assert world.rig.config_file.read_bytes() == before
