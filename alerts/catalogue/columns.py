@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: the field it fills, its Chinese heading, whether each table must have it."""
-
-    field: str
-    zh: str
-    required: bool = False
-    prose: bool = False  # text for people: its characters are kept as they are
-
+from alerts.sheets import Column
 
 FLOW_COLUMNS = (
     Column("category", "大类代码", required=True),
@@ -46,13 +35,3 @@ DEPARTMENT_COLUMNS = (
 )
 FLOW_SHEETS = ("flows", "流程")
 DEPARTMENT_SHEETS = ("departments", "部门")
-
-
-def letter(index: int) -> str:
-    """Return what a spreadsheet calls its ``index``-th column, from 0: A, B, … Z, AA."""
-    name = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        name = chr(ord("A") + rest) + name
-    return name

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-
-from alerts.catalogue.columns import DEPARTMENT_COLUMNS, FLOW_COLUMNS
+from alerts.catalogue.columns import DEPARTMENT_COLUMNS, DEPARTMENT_SHEETS, FLOW_COLUMNS, FLOW_SHEETS
 from alerts.catalogue.model import Catalogue, Category, Department, Fault, Flow, Item, faults, split_words
-from alerts.catalogue.sheets import Record, Table, department_sheet, flow_sheet, read_sheets, read_table
-from towerwatch.errors import ConfigError, Problem
-
-MAX_PROBLEMS = 200
-Model = TypeVar("Model", bound=BaseModel)
+from alerts.sheets import (
+    Model,
+    Record,
+    Table,
+    raise_problems,
+    read_sheets,
+    read_table,
+    sheet_named,
+    validated,
+)
 
 
 def read_rows(path: Path) -> Catalogue:
     """Read a catalogue from CSV or XLSX; raise ConfigError with row and column for all that is wrong."""
     sheets = read_sheets(path)
-    name, listed = flow_sheet(sheets), department_sheet(sheets)
+    name = sheet_named(sheets, FLOW_SHEETS) or next(iter(sheets))
+    listed = sheet_named(sheets, DEPARTMENT_SHEETS)
     table = read_table(_place(path, name, sheets), sheets[name], FLOW_COLUMNS)
     departments = None
     if listed is not None and listed != name:
@@ -46,7 +49,7 @@ class _Departments:
         self.rows: list[Department] = []
         self.at: list[int] = []
         for record in table.records:
-            row = _validated(table, record, Department, record.values, {})
+            row = validated(table, record, Department, record.values, {})
             if row is not None:
                 self.rows.append(row)
                 self.at.append(record.row)
@@ -88,7 +91,7 @@ class _Reader:
         }
         if self.departments is not None:
             values |= self._by_id(record.values, self.departments)
-        flow = _validated(self.table, record, Flow, values | {"code": code or "000000"}, {})
+        flow = validated(self.table, record, Flow, values | {"code": code or "000000"}, {})
         if flow is not None and code is not None:
             self.flows.append(flow)
             self.flow_rows.append(record.row)
@@ -104,8 +107,7 @@ class _Reader:
         for fault in faults(listed, categories, items, flows):
             self._place(fault, categories, items)
         problems = self.table.problems + (self.departments.table.problems if self.departments else [])
-        if problems:
-            raise ConfigError(_shortened(sorted(problems, key=lambda problem: problem.line or 0)))
+        raise_problems(problems)
         return Catalogue(name=name[:80], departments=listed, categories=categories, items=items, flows=flows)
 
     def _category(self, record: Record) -> Category | None:
@@ -130,7 +132,7 @@ class _Reader:
         """Return the category or item of a code: made at its first row, compared at the others."""
         values = {key: record.values[column] for key, column in names.items() if column in record.values}
         if code not in known:
-            made = _validated(self.table, record, model, values | {"code": code}, names)
+            made = validated(self.table, record, model, values | {"code": code}, names)
             if made is not None:
                 known[code] = made
                 self.first_row[code] = record.row
@@ -185,30 +187,3 @@ class _Reader:
         else:
             code = (categories if fault.of == "category" else items)[fault.at].code
             self.table.wrong(self.first_row[code], fault.field, fault.text)
-
-
-def _validated(
-    table: Table, record: Record, model: type[Model], values: Mapping[str, object], names: dict[str, str]
-) -> Model | None:
-    """Return a row as a model, or note what is wrong at the columns that ``names`` gives its fields."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        for item in error.errors():
-            of = str(item["loc"][0]) if item["loc"] else ""
-            column = names.get(of, of)
-            if column in record.unreadable:
-                continue  # it has been told what is wrong with the cell
-            message = "is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
-            shown = item["input"]
-            if isinstance(shown, str) and repr(shown) not in message and item["type"] != "missing":
-                message += f", got {shown[:40]!r}"
-            table.wrong(record.row, column, message)
-        return None
-
-
-def _shortened(problems: list[Problem]) -> list[Problem]:
-    if len(problems) <= MAX_PROBLEMS:
-        return problems
-    rest = Problem(problems[0].file, None, "", f"and {len(problems) - MAX_PROBLEMS} more problems")
-    return [*problems[:MAX_PROBLEMS], rest]

@@ -56,9 +56,9 @@ def place_camera(
 
 
 @router.get("/api/v1/map/incidents")
-def map_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, _user: SomeUser) -> JSONResponse:
+def map_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, user: SomeUser) -> JSONResponse:
     """Return incidents that have a place as GeoJSON points, with their error ellipse as properties."""
-    page = context.services.incidents.list_incidents(wanted.to_filter(), wanted.cursor, wanted.limit)
+    page = context.services.incidents.list_incidents(wanted.to_filter(user), wanted.cursor, wanted.limit)
     features = []
     for item in page.items:
         if item.place is not None:

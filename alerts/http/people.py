@@ -1,6 +1,6 @@
 """Log in, log out, and who am I."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from alerts.http.auth import COOKIE, Ctx, SomeUser, clear_session_cookie, set_session_cookie
@@ -15,6 +15,14 @@ class Login(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field(min_length=1, max_length=64)
     password: str = Field(min_length=1, max_length=1024)
+
+
+class OwnPassword(BaseModel):
+    """The password until now, and from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+    old: str = Field(min_length=1, max_length=1024)
+    new: str = Field(min_length=1, max_length=1024)
 
 
 class LoggedIn(BaseModel):
@@ -44,3 +52,12 @@ def logout(request: Request, response: Response, context: Ctx, _user: SomeUser) 
 def session(user: SomeUser) -> UserView:
     """Say who is asking."""
     return user
+
+
+@router.put("/session/password", status_code=204)
+def change_password(body: OwnPassword, request: Request, context: Ctx, user: SomeUser) -> None:
+    """Change one's own password; it ends all of one's sessions, this one too."""
+    if user.name.startswith("token:"):
+        raise HTTPException(422, "a script has no password")
+    address = request.client.host if request.client else "unknown"
+    context.services.people.change_own_password(user.name, body.old, body.new, address)

@@ -3,8 +3,8 @@
 import pytest
 from catalogue_kit import DEPARTMENTS, FIELDS, flow_row, table, write_xlsx
 
-from alerts.catalogue.columns import letter
 from alerts.catalogue.read import read_catalogue
+from alerts.sheets import letter
 from towerwatch.errors import ConfigError
 
 SECOND = {"flow": "02", "zh": "占用消防通道", "en": "Fire lane"}

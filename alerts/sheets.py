@@ -6,20 +6,34 @@ import csv
 import io
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import Path
+from typing import TypeVar
 
-from alerts.catalogue.columns import DEPARTMENT_SHEETS, FLOW_SHEETS, Column, letter
+from pydantic import BaseModel, ValidationError
+
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.yamlconfig import nearest
 
 MAX_BYTES = 32 << 20
 MAX_ROWS = 20_000
 MAX_CELL = 2_000
+MAX_PROBLEMS = 200
+Model = TypeVar("Model", bound=BaseModel)
 # what a spreadsheet shows where a formula has failed
 _FAILED = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"})
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: the field it fills, its Chinese heading, whether each table must have it."""
+
+    field: str
+    zh: str
+    required: bool = False
+    prose: bool = False  # text for people: its characters are kept as they are
 
 
 @dataclass(slots=True)
@@ -46,7 +60,7 @@ class Table:
 
 
 def read_sheets(path: Path) -> dict[str, list[Sequence[object]]]:
-    """Return the rows of each sheet of a CSV or XLSX file; a CSV has the one sheet ``flows``.
+    """Return the rows of each sheet of a CSV or XLSX file; a CSV has one sheet, of no name.
 
     Raises:
         ConfigError: it cannot be read, is too large, or is neither.
@@ -59,18 +73,13 @@ def read_sheets(path: Path) -> dict[str, list[Sequence[object]]]:
     if len(data) > MAX_BYTES:
         raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_BYTES >> 20} MiB")])
     if path.suffix.lower() == ".csv":
-        return {FLOW_SHEETS[0]: list(_csv_rows(path, data))}
+        return {"": list(_csv_rows(path, data))}
     return _xlsx_sheets(path, data)
 
 
-def flow_sheet(sheets: dict[str, list[Sequence[object]]]) -> str:
-    """Return the name of the sheet with the flows: the one so called, else the first."""
-    return next((name for name in sheets if name.lower() in FLOW_SHEETS), next(iter(sheets)))
-
-
-def department_sheet(sheets: dict[str, list[Sequence[object]]]) -> str | None:
-    """Return the name of the sheet with the departments, None without one."""
-    return next((name for name in sheets if name.lower() in DEPARTMENT_SHEETS), None)
+def sheet_named(sheets: dict[str, list[Sequence[object]]], names: Sequence[str]) -> str | None:
+    """Return the sheet that bears one of some names; None without one."""
+    return next((name for name in sheets if name.lower() in names), None)
 
 
 def read_table(file: str, rows: Iterable[Sequence[object]], columns: Sequence[Column]) -> Table:
@@ -91,6 +100,47 @@ def read_table(file: str, rows: Iterable[Sequence[object]], columns: Sequence[Co
     if not table.records:
         raise ConfigError([Problem(file, None, "", "has a heading and no rows")])
     return table
+
+
+def letter(index: int) -> str:
+    """Return what a spreadsheet calls its ``index``-th column, from 0: A, B, … Z, AA."""
+    name = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        name = chr(ord("A") + rest) + name
+    return name
+
+
+def validated(
+    table: Table, record: Record, model: type[Model], values: Mapping[str, object], names: Mapping[str, str]
+) -> Model | None:
+    """Return a row as a model, or note what is wrong at the columns that ``names`` gives its fields."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        for item in error.errors():
+            of = str(item["loc"][0]) if item["loc"] else ""
+            column = names.get(of, of)
+            if column in record.unreadable:
+                continue  # it has been told what is wrong with the cell
+            message = "is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
+            shown = item["input"]
+            if isinstance(shown, str) and repr(shown) not in message and item["type"] != "missing":
+                message += f", got {shown[:40]!r}"
+            table.wrong(record.row, column, message)
+        return None
+
+
+def raise_problems(problems: list[Problem]) -> None:
+    """Raise ConfigError with all that is wrong, in the order of the rows, unless nothing is."""
+    if not problems:
+        return
+    told = sorted(problems, key=lambda problem: problem.line or 0)
+    if len(told) > MAX_PROBLEMS:
+        rest = Problem(told[0].file, None, "", f"and {len(told) - MAX_PROBLEMS} more problems")
+        told = [*told[:MAX_PROBLEMS], rest]
+    raise ConfigError(told)
 
 
 def _heading(table: Table, row: int, texts: list[str], columns: Sequence[Column]) -> dict[int, Column]:

@@ -1,0 +1,217 @@
+"""Areas and rosters in the database: import, and find who is in charge for a place and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict
+from shapely.geometry import shape
+from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from alerts.areas.geojson import ORDER, AreaIndex, AreaShape, Level
+from alerts.areas.roster import ShiftRow
+from alerts.services.errors import Conflict, NotFound
+from alerts.store import audit
+from alerts.store.city import Area, IncidentArea, Shift
+from alerts.store.database import Database
+from alerts.store.tables import Camera, Incident, User
+from towerwatch.timebase import utc_now
+
+PIECE = 500  # incidents that are placed at a time
+
+
+class AreaView(BaseModel):
+    """An area without its polygon."""
+
+    model_config = ConfigDict(frozen=True)
+    id: str
+    level: Level
+    zh: str
+    en: str
+    parent: str | None
+
+
+class DutyView(BaseModel):
+    """Somebody who is on duty, and for which area; ``department`` None is the grid worker."""
+
+    model_config = ConfigDict(frozen=True)
+    area: str
+    department: str | None
+    person: str
+    contact: str
+    user: str | None
+    days: str
+    hours: str
+    first_day: date | None
+    last_day: date | None
+
+
+class InCharge(BaseModel):
+    """The areas of a place, smallest first, and who is on duty for it."""
+
+    model_config = ConfigDict(frozen=True)
+    areas: tuple[AreaView, ...]
+    on_duty: tuple[DutyView, ...]
+
+
+class AreaService:
+    """Where things are, and who answers for the place."""
+
+    def __init__(self, database: Database, zone: ZoneInfo) -> None:
+        """Keep the database, and the zone that rosters are written in."""
+        self._database = database
+        self.zone = zone
+        self._index: tuple[int, AreaIndex] | None = None
+
+    def import_areas(self, areas: Iterable[AreaShape], by: str) -> int:
+        """Make these the areas that there are; incidents are placed in them anew.
+
+        Raises:
+            Conflict: one that is left out still has somebody on duty, or a person that it is the area of.
+
+        """
+        wanted = {area.id: area for area in areas}
+        with self._database.write() as session:
+            self._database.lock(session, "areas")
+            _refuse_orphans(session, set(wanted))
+            generation = (session.scalar(select(func.max(Area.generation))) or 0) + 1
+            known = {row.id: row for row in session.scalars(select(Area))}
+            for row in known.values():
+                row.parent = None  # so that the order in which rows come and go does not matter
+            session.flush()
+            gone = sorted(known.keys() - wanted.keys())
+            session.execute(delete(Area).where(Area.id.in_(gone)))
+            for area in wanted.values():
+                row = known.get(area.id) or Area(id=area.id)
+                row.level, row.zh, row.en = area.level, area.zh, area.en
+                row.generation, row.geometry = generation, area.geometry()
+                session.add(row)
+            session.flush()
+            parents = [{"id": area.id, "parent": area.parent} for area in wanted.values()]
+            session.execute(update(Area), parents)
+            session.execute(delete(IncidentArea))
+            for incident in session.scalars(select(Incident).execution_options(yield_per=PIECE)):
+                self.place(session, incident)
+            audit.record(session, by, "areas import", "areas", {"areas": len(wanted), "removed": gone[:50]})
+        return len(wanted)
+
+    def import_roster(self, rows: Iterable[ShiftRow], by: str) -> int:
+        """Make these the shifts that there are; raise :class:`Conflict` for an area that there is not."""
+        shifts = [Shift(**row.model_dump(exclude={"user"}), user_name=row.user) for row in rows]
+        with self._database.write() as session:
+            known = set(session.scalars(select(Area.id)))
+            unknown = sorted({row.area for row in shifts} - known)
+            if unknown:
+                msg = f"there is no area {', '.join(unknown[:5])}"
+                raise Conflict(msg)
+            session.execute(delete(Shift))
+            session.add_all(shifts)
+            audit.record(session, by, "roster import", "roster", {"shifts": len(shifts)})
+        return len(shifts)
+
+    def list_areas(self) -> tuple[AreaView, ...]:
+        """List areas, largest first."""
+        with self._database.read() as session:
+            return tuple(map(_view, self._load(session).areas))
+
+    def shapes(self) -> tuple[AreaShape, ...]:
+        """Return areas with their polygons, largest first."""
+        with self._database.read() as session:
+            return self._load(session).areas
+
+    def list_shifts(self) -> tuple[DutyView, ...]:
+        """List who is on duty, whenever."""
+        with self._database.read() as session:
+            return tuple(map(_duty, session.scalars(select(Shift).order_by(Shift.area, Shift.id))))
+
+    def in_charge(
+        self, lat_deg: float, lon_deg: float, at: datetime | None = None, department: str | None = None
+    ) -> InCharge:
+        """Return the areas of a place, and who is on duty there at a time (now)."""
+        with self._database.read() as session:
+            areas = self._load(session).at(lat_deg, lon_deg)
+            duty = self.on_duty(session, lat_deg, lon_deg, at or utc_now(), department)
+        return InCharge(areas=tuple(map(_view, areas)), on_duty=duty)
+
+    def on_duty(
+        self, session: Session, lat_deg: float, lon_deg: float, at: datetime, department: str | None = None
+    ) -> tuple[DutyView, ...]:
+        """Return who is on duty for a place: those of the smallest area that has anybody.
+
+        ``department`` None asks for the grid worker of the place.
+        """
+        local = at.astimezone(self.zone)
+        for area in self._load(session).at(lat_deg, lon_deg):
+            rows = session.scalars(
+                select(Shift).where(Shift.area == area.id, _of(department)).order_by(Shift.id)
+            )
+            found = tuple(_duty(row) for row in rows if _row(row).covers(local))
+            if found:
+                return found
+        return ()
+
+    def place(self, session: Session, incident: Incident) -> None:
+        """Note the areas that an incident lies in, by its position or else by its camera's."""
+        lat, lon = incident.lat_deg, incident.lon_deg
+        if lat is None or lon is None:
+            camera = session.get(Camera, (incident.edge, incident.camera))
+            lat, lon = (camera.lat_deg, camera.lon_deg) if camera is not None else (None, None)
+        wanted = set()
+        if lat is not None and lon is not None:
+            wanted = {area.id for area in self._load(session).at(lat, lon)}
+        mine = IncidentArea.incident_id == incident.id
+        known = set(session.scalars(select(IncidentArea.area).where(mine)))
+        if known - wanted:
+            session.execute(delete(IncidentArea).where(mine, IncidentArea.area.in_(known - wanted)))
+        session.add_all(IncidentArea(incident_id=incident.id, area=area) for area in sorted(wanted - known))
+
+    def require(self, session: Session, area: str) -> None:
+        """Raise :class:`NotFound` for an area that there is not."""
+        if session.get(Area, area) is None:
+            msg = f"there is no area {area!r}"
+            raise NotFound(msg)
+
+    def _load(self, session: Session) -> AreaIndex:
+        """Return the areas as they are now; the tree is built once for each import."""
+        generation = session.scalar(select(func.max(Area.generation))) or 0
+        index = self._index
+        if index is None or index[0] != generation:
+            rows = sorted(
+                session.scalars(select(Area).order_by(Area.id)), key=lambda row: ORDER[Level(row.level)]
+            )
+            index = self._index = (generation, AreaIndex(map(_shape, rows)))
+        return index[1]
+
+
+def _refuse_orphans(session: Session, wanted: set[str]) -> None:
+    for what, column in (("a shift", Shift.area), ("a person", User.area)):
+        left = sorted({name for name in session.scalars(select(column).distinct()) if name} - wanted)
+        if left:
+            msg = f"area {left[0]} still has {what}; take that away first, or keep the area"
+            raise Conflict(msg)
+
+
+def _of(department: str | None) -> ColumnElement[bool]:
+    return Shift.department.is_(None) if department is None else Shift.department == department
+
+
+def _shape(row: Area) -> AreaShape:
+    polygon: Any = shape(row.geometry)
+    return AreaShape(row.id, Level(row.level), row.zh, row.en, row.parent, polygon)
+
+
+def _view(area: AreaShape) -> AreaView:
+    return AreaView(id=area.id, level=area.level, zh=area.zh, en=area.en, parent=area.parent)
+
+
+def _row(shift: Shift) -> ShiftRow:
+    fields = {name: getattr(shift, name) for name in ShiftRow.model_fields if name != "user"}
+    return ShiftRow(**fields, user=shift.user_name)
+
+
+def _duty(shift: Shift) -> DutyView:
+    return DutyView(**_row(shift).model_dump())
