@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from central_kit import at
+from central_kit import alert, apply_all, at
 from ground_truth import apart_m as truly_apart_m
 from ground_truth import inside, place
 
 from alerts.correlate import Facts, same_incident
 from alerts.crossing import apart_m, crossed
-from alerts.messages import Kind
+from alerts.messages import Kind, Position
 from towerwatch.geometry.ellipse import Ellipse
 
 PLUME = (33.0, 112.0)
@@ -103,3 +103,22 @@ def test_the_crossing_of_noisy_bearings_is_as_good_as_it_says(least_deg):
         misses.append(truly_apart_m(found.lat_deg, found.lon_deg, *PLUME))
     assert 0.93 <= held / 1000 <= 0.97
     assert np.quantile(misses, 0.9) < 50
+
+
+def test_two_towers_make_one_incident_at_the_crossing(database, services):
+    positions = [
+        Position(**{name: getattr(seen, name) for name in Position.model_fields})
+        for seen in (sight(20, short_m=300), sight(110, short_m=-250), sight(21, short_m=310, major_m=500))
+    ]
+    apply_all(
+        database,
+        [
+            alert("a", kind=Kind.SMOKE, edge="tower-1", camera="c1", place_key="a", position=positions[0]),
+            alert("b", kind=Kind.SMOKE, edge="tower-2", camera="c1", place_key="b", position=positions[1]),
+            alert("c", kind=Kind.SMOKE, edge="tower-1", camera="c1", place_key="c", position=positions[2]),
+        ],
+    )
+    (incident,) = services.incidents.list_incidents().items
+    assert incident.alert_count == 3
+    assert truly_apart_m(incident.place.lat_deg, incident.place.lon_deg, *PLUME) < 5
+    assert incident.place.semi_major_m < 15
