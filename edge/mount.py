@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, Strict, model_validator
+from pydantic import Field, Strict, model_validator
 
 from edge.paths import ExistingFile
+from towerwatch.errors import ConfigError
+from towerwatch.geometry.terrain import read_terrain
 from towerwatch.yamlconfig import Location, StrictModel, problems_at
 
 Number = Annotated[float, Strict()]
@@ -20,13 +20,6 @@ Angle = Annotated[float, Strict(), Field(ge=0.1, le=150)]
 Zoom = Annotated[float, Strict(), Field(ge=0.5, le=1000)]
 Sd = Annotated[float, Strict(), Field(gt=0)]
 MAX_DISTORTION = 5
-
-
-def _terrain_readable(path: Path) -> Path:
-    if importlib.util.find_spec("rasterio") is None:
-        msg = "a terrain grid needs the package rasterio: pip install 'towerwatch[terrain]'"
-        raise ValueError(msg)
-    return path
 
 
 class MountConfig(StrictModel):
@@ -53,8 +46,17 @@ class MountConfig(StrictModel):
     height_sd_m: Sd = 0.5
     hfov_by_zoom: dict[Zoom, Angle] = Field(default_factory=dict)
     distortion: tuple[Number, ...] = Field((), max_length=MAX_DISTORTION)
-    terrain: Annotated[ExistingFile, AfterValidator(_terrain_readable)] | None = None
+    terrain: ExistingFile | None = None
     max_range_m: Annotated[float, Strict(), Field(ge=100, le=50_000)] = 10_000.0
+
+    @model_validator(mode="after")
+    def _usable_terrain(self) -> MountConfig:
+        if self.terrain is not None:
+            try:
+                read_terrain(self.terrain, self.lat_deg, self.lon_deg, self.max_range_m)
+            except ConfigError as error:
+                raise problems_at((("terrain",), str(error))) from None
+        return self
 
     @model_validator(mode="after")
     def _table(self) -> MountConfig:
