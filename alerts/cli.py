@@ -24,10 +24,12 @@ user_app = typer.Typer(no_args_is_help=True, help="People who may log in.")
 token_app = typer.Typer(no_args_is_help=True, help="Bearer tokens for scripts.")
 artifact_app = typer.Typer(no_args_is_help=True, help="Models and configurations for boxes.")
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used.")
+audit_app = typer.Typer(no_args_is_help=True, help="The chain of all changes.")
 app.add_typer(user_app, name="user")
 app.add_typer(token_app, name="token")
 app.add_typer(artifact_app, name="artifact")
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(audit_app, name="audit")
 app.add_typer(calendar_cli.app, name="calendar")
 app.add_typer(rollout_cli.app, name="rollout")
 
@@ -51,13 +53,15 @@ def up(
     from alerts.broker_part import BrokerPart  # noqa: PLC0415
 
     settings = _settings(config, data_dir, "central")
-    with _database(settings) as database:
+    with _database(settings) as database, program.alone(database, "consume", "work"):
         workers, senders = program.work_parts(settings, database)
-        server, _context = program.serve_part(settings, database)
+        server, keeper = program.serve_parts(settings, database)
         brokers: list[Part] = [BrokerPart(settings.broker)] if embedded_broker else []
         consumers = program.consume_parts(settings, database, workers)
         _say_password(database)
-        _run([*brokers, *senders, *workers, *consumers, server], lambda: _say(f"serving {server.url}"))
+        _run(
+            [*brokers, *senders, *workers, *consumers, keeper, server], lambda: _say(f"serving {server.url}")
+        )
 
 
 @app.command()
@@ -66,7 +70,7 @@ def consume(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     from alerts import program  # noqa: PLC0415
 
     settings = _settings(config, data_dir, "central-consume")
-    with _database(settings) as database:
+    with _database(settings) as database, program.alone(database, "consume"):
         _run(program.consume_parts(settings, database), lambda: _say("consuming"))
 
 
@@ -76,7 +80,7 @@ def work(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     from alerts import program  # noqa: PLC0415
 
     settings = _settings(config, data_dir, "central-work")
-    with _database(settings) as database:
+    with _database(settings) as database, program.alone(database, "work"):
         workers, senders = program.work_parts(settings, database)
         _run([*senders, *workers], lambda: _say("working"))
 
@@ -88,9 +92,9 @@ def serve(config: ConfigOption = None, data_dir: DataOption = None) -> None:
 
     settings = _settings(config, data_dir, "central-serve")
     with _database(settings) as database:
-        server, _context = program.serve_part(settings, database)
+        server, keeper = program.serve_parts(settings, database)
         _say_password(database)
-        _run([server], lambda: _say(f"serving {server.url}"))
+        _run([keeper, server], lambda: _say(f"serving {server.url}"))
 
 
 @app.command()
@@ -260,6 +264,27 @@ def artifact_add(
         store = BlobStore(settings.data_dir / "artifacts")
         store.open()
         _say(add_artifact(database, store, file))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    known: Annotated[
+        str | None,
+        typer.Option(help="An end that was noted before, SEQ:HASH: the chain must hold it."),
+    ] = None,
+) -> None:
+    """Read the whole audit: is every change there, in its order, as it was written? Exit 1 if not."""
+    from alerts.store.audit import parse_end, verify  # noqa: PLC0415
+
+    end = parse_end(known) if known is not None else None
+    with _database(_settings(config, data_dir)) as database, database.read() as session:
+        found = verify(session, end)
+    if found.fault is not None:
+        msg = f"audit: {found.fault} ({found.rows} rows before it are good)"
+        raise TowerwatchError(msg)
+    _say(f"audit: {found.rows} rows, unbroken; note its end: {found.rows}:{found.head}")
 
 
 @letters_app.command("list")

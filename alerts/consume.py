@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from sqlalchemy.exc import DBAPIError
 
 from alerts import commands
+from alerts.clock import JumpWatch
 from alerts.config import CentralConfig
 from alerts.inbox import Acknowledged, DatabaseAway, Inbox, Incoming
 from alerts.messages import AckMessage, encode
@@ -37,7 +38,6 @@ CHANNELS: tuple[Channel, ...] = ("alert", "status", "health", "reply")
 MAX_WAITING_QOS0 = 20_000
 MAX_SEQUENCES = 1000  # as the contract allows in one ack
 RECONNECT_S = (1, 30)
-PUBLISH_S = 2.0
 IDLE_S = 0.25
 
 log = get_logger(__name__)
@@ -71,6 +71,8 @@ class Consumer(ThreadPart):
         self._listening_since: datetime | None = None
         self._counts = {"received": 0, "committed": 0, "dropped_qos0": 0}
         self._due = {"commands": 0.0, "watch": 0.0, "beat": 0.0}
+        self._jumps = JumpWatch()
+        self._sending: dict[str, mqtt.MQTTMessageInfo] = {}  # commands that paho holds, by id
 
     @property
     def connected(self) -> bool:
@@ -222,18 +224,27 @@ class Consumer(ThreadPart):
         return {"connected": self.connected, "waiting": self._waiting.qsize(), **self._counts}
 
     def _watch(self) -> None:
+        if (jump_s := self._jumps.jumped_s()) and self._listening_since is not None:
+            # neither the time before the jump nor the jump itself says that a box was silent
+            log.warning("the clock has jumped; silences are counted anew", jump_s=round(jump_s))
+            self._listening_since = utc_now()
         since = self._listening_since
         if since is not None and self._waiting.qsize() < self._config.consume.batch:
             open_silences(self._database, utc_now(), since, self._config.watch)
 
     def _publish_commands(self, client: mqtt.Client) -> None:
+        """Publish what waits, once: paho repeats by itself what the broker has not confirmed."""
         sent = []
-        for topic, payload, command_id in commands.unsent(self._database):
-            info = client.publish(str(topic), payload, qos=1)
-            with suppress(RuntimeError, ValueError):  # not connected, or too many wait: the next turn
-                info.wait_for_publish(PUBLISH_S)
-            if not info.is_published():
-                break
-            sent.append(command_id)
+        for command_id, info in list(self._sending.items()):
+            try:
+                if info.is_published():
+                    sent.append(command_id)
+            except (RuntimeError, ValueError):  # not connected, or too many waited: it goes out anew
+                del self._sending[command_id]
         if sent:
             commands.mark_sent(self._database, sent)
+        for command_id in sent:
+            del self._sending[command_id]
+        for topic, payload, command_id in commands.unsent(self._database):
+            if command_id not in self._sending:
+                self._sending[command_id] = client.publish(str(topic), payload, qos=1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, true
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
@@ -42,6 +42,9 @@ from towerwatch.timebase import iso_z, utc_now
 
 KEPT_PAYLOAD_BYTES = 4 * MAX_MESSAGE_BYTES
 MAX_REASON = 1024
+# a box that sends nothing but nonsense pushes out its own oldest letters, and fills no disk
+MAX_LETTERS_OF_TOPIC = 500
+MAX_LETTERS = 20_000
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 # what a value that fits the contract and no column raises: the database's own refusal, or its driver's
 REFUSED = (StatementError, OverflowError, ValueError)
@@ -183,6 +186,8 @@ class Inbox:
                 self._apply_other(session, edges[item.address.edge], item, bad, now)
             for letter in bad:
                 self._bury(session, letter, now)
+            self._forget_oldest(session, {letter.raw.topic for letter in bad})
+            for letter in bad:
                 if letter.address is not None and letter.outbox is not None:
                     acks[letter.address, letter.outbox[0]].add(letter.outbox[1])
         return [Acknowledged(at, outbox_id, tuple(sorted(seqs))) for (at, outbox_id), seqs in acks.items()]
@@ -252,7 +257,7 @@ class Inbox:
         reason = redact(letter.reason).replace("\0", "\\0")[:MAX_REASON]
         insert: Any = self._database.insert(DeadLetter).values(
             digest=digest,
-            topic=letter.raw.topic.replace("\0", "\\0")[:512],
+            topic=_topic_kept(letter.raw.topic),
             reason=reason,
             payload=letter.raw.payload[:KEPT_PAYLOAD_BYTES],
             payload_bytes=len(letter.raw.payload),
@@ -267,6 +272,23 @@ class Inbox:
             )
         )
         log.warning("dead letter", topic=letter.raw.topic, reason=reason)
+
+    def _forget_oldest(self, session: Session, topics: set[str]) -> None:
+        """Keep the dead letters within their bounds, by topic and in all."""
+        if not topics:
+            return
+        bounds = [(DeadLetter.topic == _topic_kept(topic), MAX_LETTERS_OF_TOPIC) for topic in sorted(topics)]
+        for where, most in [*bounds, (true(), MAX_LETTERS)]:
+            too_many = session.scalars(
+                select(DeadLetter.digest).where(where).order_by(DeadLetter.last_at.desc()).offset(most)
+            ).all()
+            if too_many:
+                session.execute(delete(DeadLetter).where(DeadLetter.digest.in_(too_many)))
+                log.warning("dead letters dropped", letters=len(too_many), topics=sorted(topics)[:5])
+
+
+def _topic_kept(topic: str) -> str:
+    return topic.replace("\0", "\\0")[:512]
 
 
 def inbox_row(message: AlertMessage, body: str, received_at: datetime) -> dict[str, Any]:

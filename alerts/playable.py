@@ -68,6 +68,10 @@ class Player:
             self._busy.release()
         return target
 
+    def forget(self, sha256: str) -> None:
+        """Delete what was made of a clip that is gone."""
+        (self._folder / f"{sha256}.mp4").unlink(missing_ok=True)
+
     def _try(self, sha256: str, source: Path, target: Path) -> None:
         """Transcode, unless it has failed lately: each look would cost a minute of a core."""
         again_s, why = self._failed.get(sha256, (0.0, ""))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,16 +18,17 @@ from alerts.config import CentralConfig
 from alerts.consume import Consumer
 from alerts.handling import handling_of
 from alerts.http.app import create_app
-from alerts.http.context import Context, make_context
+from alerts.http.context import make_context
 from alerts.inbox import is_away
+from alerts.retention import Keeper
 from alerts.services.people import ADMIN, PeopleService
 from alerts.store import migrate
-from alerts.store.database import Database
+from alerts.store.database import Database, sqlite_path
 from alerts.ticker import Ticker
 from alerts.web import WebServer
 from alerts.webhooks import WebhookSender
 from alerts.work import Worker
-from towerwatch.errors import TowerwatchError
+from towerwatch.errors import ConfigError, TowerwatchError
 from towerwatch.logs import get_logger
 
 STOP_S = 10.0
@@ -120,6 +124,10 @@ def open_database(config: CentralConfig, *, wait_s: float = DATABASE_WAIT_S) -> 
     """
     config.data_dir.mkdir(parents=True, exist_ok=True)
     database = Database(config.database_url())
+    file = sqlite_path(config.database_url())
+    if file is not None and not file.exists():
+        # a mistyped folder would otherwise look like a central that has forgotten everything
+        log.warning("there was no database here; a new one is made", database=str(file))
     deadline = time.monotonic() + wait_s
     while True:
         try:
@@ -133,6 +141,31 @@ def open_database(config: CentralConfig, *, wait_s: float = DATABASE_WAIT_S) -> 
             time.sleep(min(1.0, wait_s))
         else:
             return database
+
+
+@contextmanager
+def alone(database: Database, *parts: str) -> Iterator[None]:
+    """Keep a second central from running the same parts on the same SQLite file, whose writers share a disk.
+
+    Raises:
+        ConfigError: another process runs one of them.
+
+    """
+    file = sqlite_path(str(database.engine.url)) if database.is_sqlite else None
+    with ExitStack() as held:
+        for part in parts if file is not None else ():
+            handle = held.enter_context(file.with_suffix(f".{part}.lock").open("a+"))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                owner = handle.read().strip() or "unknown"
+                msg = f"{file}: process {owner} runs `{part}` on it; stop it, or give another --data-dir"
+                raise ConfigError(msg) from None
+            handle.truncate(0)
+            handle.write(f"{os.getpid()}\n")
+            handle.flush()
+        yield
 
 
 def consume_parts(config: CentralConfig, database: Database, workers: Sequence[Worker] = ()) -> list[Part]:
@@ -162,10 +195,11 @@ def _people_senders(config: CentralConfig, database: Database) -> list[Part]:
     return [PeopleSender(database, item, config.console.timezone) for item in config.notify]
 
 
-def serve_part(config: CentralConfig, database: Database) -> tuple[WebServer, Context]:
-    """Return the web server with API and console."""
+def serve_parts(config: CentralConfig, database: Database) -> tuple[WebServer, Keeper]:
+    """Return the web server with API and console, and what keeps its evidence within bounds."""
     context = make_context(config, database)
-    return WebServer(create_app(context), config.serve, database), context
+    keeper = Keeper(database, context.evidence, config.evidence, context.player.forget)
+    return WebServer(create_app(context), config.serve, database), keeper
 
 
 def first_password(database: Database) -> str | None:

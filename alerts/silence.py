@@ -38,8 +38,16 @@ def silent_since(
     """Return since when and why a box is silent, or None.
 
     A box that has never spoken is not silent, it is not installed yet. Time in which central itself did
-    not listen does not count.
+    not listen does not count. What was heard at a time that has yet to come was heard before the clock was
+    set back, which is when central began to listen anew.
     """
+    heard = Heard(
+        heard.online,
+        *(
+            at if at is None or at <= now else listening_since
+            for at in (heard.status_received_at, heard.health_received_at)
+        ),
+    )
     told = [at for at in (heard.status_received_at, heard.health_received_at) if at is not None]
     if not told:
         return None

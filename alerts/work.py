@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -24,7 +24,7 @@ from alerts.messages import AlertMessage
 from alerts.outbox import Target
 from alerts.parts import BEAT_S, beat
 from alerts.store.database import Database
-from alerts.store.tables import Change, Delivery, InboxRow
+from alerts.store.tables import Change, Command, DeadLetter, Delivery, InboxRow
 from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
 from towerwatch.secrets import redact
@@ -33,7 +33,8 @@ from towerwatch.timebase import iso_z, utc_now
 IDLE_S = 0.2
 PRUNE_EVERY_S = 600.0
 KEEP_CHANGES = timedelta(hours=1)
-KEEP_DELIVERIES = timedelta(days=30)
+KEEP_DELIVERIES = timedelta(days=30)  # commands too
+KEEP_LETTERS = timedelta(days=90)
 MAX_ERROR = 1024
 
 log = get_logger(__name__)
@@ -67,9 +68,14 @@ class Worker(ThreadPart):
     def work_off(self, batch: int | None = None) -> int:
         """Apply one batch of rows in one transaction, each behind a savepoint; return how many it took."""
         now = utc_now()
+        # a time further away than any wait was written by a clock that has been set back since
+        beyond = now + timedelta(seconds=2.0**self._settings.max_tries)
         due = (
             select(InboxRow)
-            .where(InboxRow.state == "pending", InboxRow.next_try_at <= now)
+            .where(
+                InboxRow.state == "pending",
+                or_(InboxRow.next_try_at <= now, InboxRow.next_try_at > beyond),
+            )
             .order_by(InboxRow.id)
             .limit(batch or self._settings.batch)
         )
@@ -135,7 +141,7 @@ class Worker(ThreadPart):
 
 
 def prune(database: Database, now: datetime, keep_inbox_days: int) -> None:
-    """Delete inbox rows that are done, deliveries that are sent and changes that all have seen."""
+    """Delete inbox rows that are done, deliveries that are sent, old commands, changes that all have seen."""
     with database.write() as session:
         session.execute(
             delete(InboxRow).where(
@@ -146,6 +152,11 @@ def prune(database: Database, now: datetime, keep_inbox_days: int) -> None:
         session.execute(
             delete(Delivery).where(Delivery.state == "sent", Delivery.sent_at < now - KEEP_DELIVERIES)
         )
+        old = Command.sent_at < now - KEEP_DELIVERIES
+        session.execute(
+            delete(Command).where(old, or_(Command.incident_id.is_(None), Command.settled_at < now))
+        )
+        session.execute(delete(DeadLetter).where(DeadLetter.last_at < now - KEEP_LETTERS))
 
 
 def list_parked(database: Database) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 ::
 
     ServiceError
-    ├── NotFound        there is no such thing
+    ├── NotFound        there is no such thing (at the shell a wrong argument: exit code 2, as for Invalid)
     ├── Invalid         the request itself is wrong: unknown reason, bad cursor, too long a note
     ├── Conflict        somebody else was first: read again (IllegalTransition is its sibling in states)
     ├── LoginRefused    name or password wrong
@@ -12,18 +12,18 @@
 
 from __future__ import annotations
 
-from towerwatch.errors import PermanentError
+from towerwatch.errors import ConfigError, PermanentError
 
 
 class ServiceError(PermanentError):
     """Root of what a service refuses."""
 
 
-class NotFound(ServiceError):
+class NotFound(ServiceError, ConfigError):
     """There is no such thing."""
 
 
-class Invalid(ServiceError):
+class Invalid(ServiceError, ConfigError):
     """The request itself is wrong."""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,11 +22,13 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from alerts.store.tables import AuditHead, AuditRow
+from towerwatch.errors import ConfigError
 from towerwatch.timebase import to_utc, utc_now
 
 GENESIS = "0" * 64
 _PENDING = "towerwatch audit"
 _PIECE = 2000
+_END = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,15 @@ def chained(before: str, seq: int, entry: Entry) -> str:
     fields = [seq, to_utc(entry.at).isoformat(), entry.actor, entry.action, entry.subject, entry.detail]
     row = json.dumps(fields, ensure_ascii=False)
     return hashlib.sha256(f"{before}\n{row}".encode()).hexdigest()
+
+
+def parse_end(text: str) -> tuple[int, str]:
+    """Read ``SEQ:HASH`` as :func:`verify` was told it; raise ConfigError for anything else."""
+    found = _END.fullmatch(text)
+    if found is None:
+        msg = f"{text!r} is no end of the audit; write SEQ:HASH as `central audit verify` prints it"
+        raise ConfigError(msg)
+    return int(found[1]), found[2]
 
 
 def verify(session: Session, known: tuple[int, str] | None = None) -> Verified:

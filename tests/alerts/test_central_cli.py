@@ -1,5 +1,6 @@
 import json
 import re
+import socket
 import stat
 
 import pytest
@@ -14,6 +15,7 @@ from alerts.http.app import openapi_document
 from alerts.inbox import Inbox, Incoming
 from alerts.program import open_database
 from alerts.services.people import PeopleService
+from towerwatch.cli import app as front_door
 from towerwatch.errors import ConfigError, TowerwatchError
 from towerwatch.timebase import utc_now
 
@@ -96,6 +98,7 @@ def test_a_certificate_that_would_leave_its_folder_is_refused(tmp_path):
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
+@pytest.mark.usefixtures("database")
 def test_an_artifact_is_added(central, tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(b"weights")
@@ -120,6 +123,39 @@ def test_what_could_not_be_used_is_listed_and_tried_again(central, database):
 )
 def test_schemas_are_printed(central, what, key):
     assert key in json.loads(central("schema", what, data_dir=False))
+
+
+BAD_INPUT = {
+    "a box id": ["enrol", "Box 1", "--site", "riverside"],
+    "a box that is not known": ["revoke", "box-9"],
+    "a token's name": ["token", "create", "a name"],
+    "a role": ["token", "create", "demo", "--role", "king"],
+    "a token that is not there": ["token", "revoke", "nobody"],
+    "an end of the audit": ["audit", "verify", "--known", "x"],
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_told_from_failure(database, tmp_path, monkeypatch, arguments):
+    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
+    arguments = ["central", *arguments, "--data-dir", str(tmp_path / "data")]
+    assert CliRunner().invoke(front_door, arguments).exit_code == 2
+    # a name that is taken is no mistake of writing: the world is another than thought
+    PeopleService(database).create_token("demo")
+    taken = ["central", "token", "create", "demo", "--data-dir", str(tmp_path / "data")]
+    assert CliRunner().invoke(front_door, taken).exit_code == 1
+
+
+def test_a_port_that_is_taken_is_a_failure_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file = tmp_path / "central.yaml"
+        settings = {"data_dir": str(tmp_path), "serve": {"port": port}, "console": {"enabled": False}}
+        file.write_text(json.dumps(settings))
+        done = CliRunner().invoke(front_door, ["central", "serve", "--config", str(file)])
+    assert done.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output
 
 
 def test_an_unknown_schema_is_refused():

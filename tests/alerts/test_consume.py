@@ -19,7 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from sqlalchemy import select
 
-from alerts import consume
+from alerts import commands, consume
 from alerts.broker import BrokerError, EmbeddedBroker
 from alerts.broker_part import BrokerPart
 from alerts.config import BrokerSettings, CentralConfig, TlsFiles, WatchSettings
@@ -230,6 +230,36 @@ def test_a_command_reaches_the_box_once(consumer, box, sqlite):
 
     wait_until(sent)
     assert box.heard["command"].empty()
+
+
+class Broker:
+    """A client whose broker confirms when it is told to."""
+
+    def __init__(self):
+        self.infos = []
+
+    def publish(self, _topic, _payload, qos):
+        assert qos == 1
+        self.infos.append(mqtt.MQTTMessageInfo(len(self.infos)))
+        return self.infos[-1]
+
+
+def test_a_command_that_is_not_confirmed_is_published_once(config, sqlite):
+    consumer, broker = Consumer(config, sqlite), Broker()
+    Inbox(sqlite).commit([incoming(health(), "health")])
+    with sqlite.write() as session:
+        commands.order(session, "box-1", "reconcile", {})
+    for _turn in range(5):
+        consumer._publish_commands(broker)
+    assert len(broker.infos) == 1
+    # the client says that it never went out: it goes out anew
+    broker.infos[0].rc = mqtt.MQTT_ERR_NO_CONN
+    consumer._publish_commands(broker)
+    assert len(broker.infos) == 2
+    broker.infos[1]._set_as_published()
+    consumer._publish_commands(broker)
+    assert commands.unsent(sqlite) == []
+    assert consumer._sending == {}
 
 
 def test_a_silent_box_is_noticed(config, broker_port, sqlite):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -24,6 +26,7 @@ from alerts.services.incidents import IncidentService
 from alerts.store import migrate
 from alerts.store.database import Database
 from alerts.store.tables import Alert, AlertPhase, InboxRow
+from towerwatch.errors import ConfigError
 from towerwatch.timebase import utc_now
 
 
@@ -61,6 +64,30 @@ def test_a_part_that_cannot_start_takes_those_before_it_down_in_order():
     with pytest.raises(program.TowerwatchError):
         Program([Toy("a", log), Toy("b", log, starts=False), Toy("c", log)]).run()
     assert log == ["+a", "-a"]
+
+
+def test_a_second_central_on_the_same_file_is_refused_with_who_has_it(sqlite):
+    with program.alone(sqlite, "consume", "work"):
+        with (
+            pytest.raises(ConfigError, match=f"process {os.getpid()} runs `work` on it"),
+            program.alone(sqlite, "work"),
+        ):
+            pytest.fail("two workers on one file")
+        with program.alone(sqlite, "another part"):
+            pass
+    with program.alone(sqlite, "work"):
+        pass
+
+
+def test_a_new_database_is_made_with_a_word_about_it(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        program, "log", SimpleNamespace(warning=lambda text, **more: said.append((text, more)))
+    )
+    for _start in range(2):
+        open_database(CentralConfig(data_dir=tmp_path / "mistyped")).close()
+    file = str(tmp_path / "mistyped" / "central.db")
+    assert said == [("there was no database here; a new one is made", {"database": file})]
 
 
 @pytest.mark.parametrize("fault", [{"lives": False}, {"stops": False}], ids=["dies", "does not stop"])
