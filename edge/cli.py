@@ -139,6 +139,33 @@ def score(
         write_rows(rows, json_path)
 
 
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        msg = f"--size {text}: write the picture's width and height, such as 1920x1080"
+        raise ConfigError(msg)
+    return int(width), int(height)
+
+
+@app.command()
+def calibrate(
+    config: ConfigPath,
+    camera: Annotated[str, typer.Option(help="Camera with a mount: in the configuration.")],
+    points: Annotated[Path, typer.Option(metavar="FILE", help="Clicked points, YAML or CSV.")],
+    preset: Annotated[str | None, typer.Option(help="View, where the camera has several.")] = None,
+    size: Annotated[str, typer.Option(help="Width and height of the picture clicked in.")] = "1920x1080",
+) -> None:
+    """Find how a view looks from landmarks and the horizon; prints its pose: block for the YAML file."""
+    from edge.calibrate import calibrate_view  # noqa: PLC0415 - loaded when called
+    from edge.config import load_config  # noqa: PLC0415
+    from edge.replay import choose_view  # noqa: PLC0415
+
+    found = calibrate_view(*choose_view(load_config(config), camera, preset), points, _size(size))
+    for line in found.lines:
+        _say(line)
+    typer.echo(found.block, nl=False)
+
+
 class LogLevel(StrEnum):
     """Lowest level shown in the log."""
 
