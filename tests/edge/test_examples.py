@@ -7,9 +7,12 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+import yaml
 from edge_scenes import write_model
 
+from edge.calibrate import calibrate_view
 from edge.config import EdgeConfig, load_config
+from edge.mount import PoseConfig
 
 FOLDER = Path(str(resources.files("configs") / "examples"))
 EXAMPLES = [path for path in sorted(FOLDER.glob("*.yaml")) if "\ncameras:" in path.read_text()]
@@ -34,3 +37,13 @@ def test_the_street_example_holds_by_local_time(tmp_path: Path) -> None:
     rule = load(street, tmp_path).cameras[0].views[0].rules[0]
     assert rule.schedule is not None
     assert [len(window.days) for window in rule.schedule.windows] == [5, 2]
+
+
+def test_the_tower_example_has_the_pose_that_its_points_give(tmp_path: Path) -> None:
+    (tower,) = [path for path in EXAMPLES if path.name == "tower.yaml"]
+    camera = load(tower, tmp_path).cameras[0]
+    found = calibrate_view(camera, camera.views[0], FOLDER / "tower-points.csv", (1920, 1080))
+    pose = camera.views[0].pose
+    assert pose is not None
+    assert PoseConfig.model_validate(yaml.safe_load(found.block)["pose"]) == pose
+    assert not any("left out" in line for line in found.lines)
