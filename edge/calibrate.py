@@ -57,10 +57,11 @@ def calibrate_view(
     except ConfigError as error:
         msg = f"{points}: {error}"
         raise ConfigError(msg) from None
-    return Calibrated(pose_block(found, view.pose.sd.foot_px if view.pose else 1.0), _lines(found))
+    title = f"# view {view.preset} of camera {camera.id}, in pictures of {size_px[0]}x{size_px[1]}\n"
+    return Calibrated(title + pose_block(found), _lines(found))
 
 
-def pose_block(found: Calibration, foot_px: float) -> str:
+def pose_block(found: Calibration) -> str:
     """Return the YAML of a view's pose."""
     pose, sd = found.pose, found.sd
     values = {
@@ -73,7 +74,6 @@ def pose_block(found: Calibration, foot_px: float) -> str:
             "tilt_deg": _two_digits(sd.tilt_deg),
             "roll_deg": _two_digits(sd.roll_deg),
             "hfov_deg": _two_digits(sd.hfov_deg),
-            "foot_px": foot_px,
         },
     }
     return yaml.safe_dump({"pose": values}, sort_keys=False, default_flow_style=None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.config import CameraConfig, ViewConfig
 from edge.episode import EpisodeEvent, LabelledBox
-from edge.mount import MountConfig, PoseConfig
+from edge.mount import MountConfig, PoseConfig, PoseSd
 from edge.shapes import foot_of
 from towerwatch.geometry.camera import Lens, Pose
 from towerwatch.geometry.ground import Ground, LevelGround
@@ -26,21 +26,23 @@ class Foot:
     sd_px: tuple[float, float]
 
 
-def foot_point(kind: str, box: LabelledBox, size_px: tuple[int, int], sd_px: float) -> Foot | None:
+def foot_point(kind: str, box: LabelledBox, size_px: tuple[int, int], sd: PoseSd) -> Foot | None:
     """Return where what a box shows stands; None where the frame's lower edge cuts it off.
 
     Smoke rises from the lower edge of its box, leaning: its foot may be anywhere on that edge. A vehicle
     touches the ground about the middle of the lower part of its box.
     """
-    x1, _, x2, y2 = box.box
+    x1, y1, x2, y2 = box.box
     if y2 >= CUT_FRAC:
         return None
     width, height = size_px
+    down_px = math.hypot(sd.foot_px, sd.foot_frac * (y2 - y1) * height)
     if kind == "smoke":
         spread_px = (x2 - x1) * width / math.sqrt(12)  # of a uniform distribution
-        return Foot((x1 + x2) / 2 * width, y2 * height, (math.hypot(sd_px, spread_px), sd_px))
+        return Foot((x1 + x2) / 2 * width, y2 * height, (math.hypot(sd.foot_px, spread_px), down_px))
     left, top, right, bottom = foot_of(box.box)
-    return Foot((left + right) / 2 * width, (top + bottom) / 2 * height, (sd_px, sd_px))
+    across_px = math.hypot(sd.foot_px, sd.foot_frac * (x2 - x1) * width)
+    return Foot((left + right) / 2 * width, (top + bottom) / 2 * height, (across_px, down_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Placer:
         """Return the event with the place of its first box, or as it is where that has none."""
         if not event.boxes:
             return event
-        foot = foot_point(event.kind, event.boxes[0], size_px, self.pose.sd.foot_px)
+        foot = foot_point(event.kind, event.boxes[0], size_px, self.pose.sd)
         if foot is None:
             return event
         station = station_of(self.mount, self.pose, self.ground, size_px)

@@ -15,6 +15,7 @@ from ground_truth import TrueCamera, inside, place
 from alerts.messages import ClockState
 from edge.config import EdgeConfig, load_config
 from edge.episode import EpisodeEvent, EpisodePhase, LabelledBox
+from edge.mount import PoseSd
 from edge.pipeline import CameraPipeline
 from edge.place import foot_point, placer_of
 from edge.wire import Sender, to_message
@@ -101,7 +102,7 @@ def test_a_message_carries_the_place_of_its_plume(tmp_path: Path) -> None:
     assert sent.position is not None
     assert inside(sent.position, *truth)  # type: ignore[arg-type]  # the same fields
     assert sent.position.bearing_deg == pytest.approx(5.0, abs=0.02)
-    assert 40 < sent.position.semi_major_m < 120
+    assert 150 < sent.position.semi_major_m < 350  # its box, 108 px high, misses the foot by 9 px
 
 
 class Standing(SceneDetector):
@@ -148,16 +149,17 @@ def test_a_zoomed_view_takes_its_field_of_view_from_the_table(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("kind", "box", "expected"),
     [
-        ("smoke", (0.4, 0.2, 0.6, 0.5), (500.0, 250.0)),
+        ("smoke", (0.4, 0.2, 0.6, 0.5), (500.0, 250.0, 57.7, 15.0)),
         ("smoke", (0.4, 0.5, 0.6, 1.0), None),
-        ("illegal_parking", (0.4, 0.2, 0.6, 0.6), (500.0, 265.0)),
+        ("illegal_parking", (0.4, 0.2, 0.6, 0.6), (500.0, 265.0, 20.0, 20.0)),
         ("stopped_vehicle", (0.4, 0.9, 0.6, 0.999), None),
     ],
     ids=["smoke", "smoke from below the frame", "vehicle", "vehicle cut by the frame"],
 )
 def test_the_foot_of_a_box(kind: str, box: tuple[float, ...], expected: tuple[float, float] | None) -> None:
-    foot = foot_point(kind, LabelledBox("x", 0.5, box), (1000, 500), 1.0)  # type: ignore[arg-type]
-    assert (foot and (foot.x_px, foot.y_px)) == (expected and pytest.approx(expected))
+    sd = PoseSd(azimuth_deg=0.1, tilt_deg=0.02, roll_deg=0.05, hfov_deg=0.06, foot_frac=0.1)
+    foot = foot_point(kind, LabelledBox("x", 0.5, box), (1000, 500), sd)  # type: ignore[arg-type]
+    assert (foot and (foot.x_px, foot.y_px, *foot.sd_px)) == (expected and pytest.approx(expected, abs=0.1))
 
 
 def test_an_event_without_boxes_has_no_place(tmp_path: Path) -> None:
