@@ -209,7 +209,7 @@ class _Problem:
         return misses, sds
 
     def misses_px(self, parameters: Array) -> Array:
-        return np.hypot(*self.offsets_px(parameters)[0].T)
+        return np.asarray(np.hypot(*self.offsets_px(parameters)[0].T))
 
     def _in_sds(self, parameters: Array) -> Array:
         misses, sds = self.offsets_px(parameters)

@@ -15,7 +15,7 @@ from towerwatch.errors import ConfigError
 from towerwatch.geometry.ground import TerrainGrid
 
 METRES_A_DEGREE = 111_320.0
-MAX_CELLS = 4_000  # on a side: 10 km around at 5 m
+MAX_CELLS = 2_000  # on a side: 10 km around at 10 m, 32 MB
 
 
 @functools.lru_cache(maxsize=16)  # the views of a camera, and the cameras of a tower, share one
