@@ -30,6 +30,7 @@ from towerwatch.timebase import parse_utc
 MAX_SPOTS = 200  # of one rule; the youngest go first
 RECENT_BOXES = 9
 GAP_INTERVALS = 3.0
+LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +109,22 @@ class Spot:
     reported: bool = False
     alarmed: bool = False
     moved: bool = False
+    _box: Box | None = None  # the median, once it was asked for
 
     @property
     def box(self) -> Box:
         """The median of the last detections, in fractions of the frame."""
-        x1, y1, x2, y2 = (median(one[i] for one, _ in self.boxes) for i in range(4))
-        return (x1, y1, x2, y2)
+        if self._box is None:
+            x1, y1, x2, y2 = (median(one[i] for one, _ in self.boxes) for i in range(4))
+            self._box = (x1, y1, x2, y2)
+        return self._box
+
+    def detected(self, found: Seen) -> None:
+        """Count one more detection of it."""
+        self.boxes.append((found.box, found.confidence))
+        self.votes[found.label] = self.votes.get(found.label, 0.0) + found.confidence
+        self.hits += 1
+        self._box = None
 
     @property
     def confidence(self) -> float:
@@ -227,9 +238,7 @@ class SpotMemory:
         return self._changed(spot, seen, found)
 
     def _sighted(self, spot: Spot, seen: Observation, found: Seen, likeness: float) -> None:
-        spot.boxes.append((found.box, found.confidence))
-        spot.votes[found.label] = spot.votes.get(found.label, 0.0) + found.confidence
-        spot.hits += 1
+        spot.detected(found)
         self._stays(spot, seen)
         if spot.hits == 5:  # the first boxes, taken while it rolled to a stop, are the least exact
             spot.place = spot.box
@@ -287,7 +296,9 @@ class SpotMemory:
             return True
         passing = spot.hits == 1 and spot.unseen_s > 0
         sparse = spot.present_frac < 0.4 and spot.counted >= 5
-        return (passing or sparse) and now_s > spot.since_s
+        # the ground looks the same for ever, too: a box that is hardly ever seen there was a slip
+        doubtful = spot.seen_frac < LEAST_SEEN_FRAC and spot.counted >= 30
+        return (passing or sparse or doubtful) and now_s > spot.since_s
 
     def _start(self, vehicles: Sequence[Seen], seen: Observation) -> None:
         for one in vehicles:
@@ -398,7 +409,7 @@ def _restart(spot: Spot, seen: Observation, found: Seen) -> None:
     fresh = _fresh(found, seen, set())
     for name in (
         "place", "boxes", "votes", "look", "since_s", "since_at", "last_present_s", "last_present_at",
-        "hits", "present", "counted", "unseen_s", "hidden_s", "is_present", "vacant_s", "pending",
+        "hits", "present", "counted", "unseen_s", "hidden_s", "is_present", "vacant_s", "pending", "_box",
     ):  # fmt: skip
         setattr(spot, name, getattr(fresh, name))
 

@@ -2,14 +2,19 @@
 
 A queue at a red light stands as still as a jam, but its vehicles leave their places once a cycle.
 So what is asked is for how long at least ``min_vehicles`` have kept their very places while nothing
-moved through them; ``duration_s`` has to lie above the signal cycle. Names and ranges of length and
-duration after Hikvision; levels go by the speed in body lengths where the view is not calibrated.
+moved through them: ``duration_s``, and longer than vehicles have waited here before they moved on
+(:class:`Waits`: that is how a signal cycle is learnt). Names and ranges of length and duration after
+Hikvision; levels go by the speed in body lengths where the view is not calibrated.
+
+The start that is reported is the onset, as AI City's track of anomalies has it: the moment from
+which the first vehicle of the queue has stood and nothing has passed its head any more. It lies
+before the moment from which the queue is long enough to be judged, which the duration counts from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
@@ -18,13 +23,49 @@ from edge.config import BlockedRoadRuleConfig
 from edge.observe import Finding, Observation
 from edge.rules.road import Road, RoadState
 from edge.shapes import Zone
+from edge.spots import Spot
 from edge.track import back_dated
 
 FREE, SLOW, JAM, BLOCKED = 0.0, 1.0, 2.0, 3.0
 # DOMAIN: urban arterial moderate 20 km/h, severe 15 km/h; a body length is about 4.5 m
 SLOW_BL_S = 20 / 3.6 / 4.5
 JAM_BL_S = 15 / 3.6 / 4.5
+LONGEST_RED_S = 300.0  # who stands longer does not wait for a signal
+WAITS, LEAST_WAITS = 60, 8
+YOUNG_S, YOUNG_FACTOR = 900.0, 1.5
+SETTLES_S = 180.0  # after a block, until the vehicles that waited for it are gone
 HYSTERESIS = 0.8  # what is asked of a queue while it is reported already
+
+
+@dataclass(slots=True)
+class Waits:
+    """How long vehicles have stood here before they moved on: red lights, learnt from what leaves.
+
+    While too little is known, and the view has not been watched for long, a queue must stand for half
+    as long again as the site asked for.
+    """
+
+    seconds: list[float] = field(default_factory=list)  # the last ones, oldest first
+    first_s: float | None = None
+    quiet_from_s: float = -math.inf
+
+    def learn(self, ended: Sequence[Spot], now_s: float, shortest_s: float) -> None:
+        """Take the spots that ended; none after a block, whose vehicles have waited for that."""
+        self.first_s = now_s if self.first_s is None else self.first_s
+        for spot in ended:
+            waited_s = spot.last_present_s - spot.since_s
+            steady = spot.hits >= 3 and spot.present_frac >= 0.6
+            if steady and shortest_s <= waited_s <= LONGEST_RED_S and now_s >= self.quiet_from_s:
+                self.seconds = [*self.seconds[1 - WAITS :], waited_s]
+
+    def needed_s(self, now_s: float, asked_s: float) -> float:
+        """Return for how long a queue must stand to be no red light."""
+        if len(self.seconds) >= LEAST_WAITS:
+            ordered = sorted(self.seconds)
+            longest_s = ordered[int(0.95 * (len(ordered) - 1))]
+            return max(asked_s, 1.25 * longest_s + 10.0)
+        young = self.first_s is None or now_s - self.first_s < YOUNG_S
+        return asked_s * YOUNG_FACTOR if young else asked_s
 
 
 @dataclass(slots=True)
@@ -36,6 +77,7 @@ class BlockedRoadRule:
     tz: tzinfo
     interval_s: float
     _road: Road = field(init=False)
+    _waits: Waits = field(default_factory=Waits)
     _reported: bool = False
     _alarmed: bool = False
 
@@ -48,7 +90,7 @@ class BlockedRoadRule:
     @property
     def name(self) -> str:
         """Rule and version."""
-        return "blocked_road/1"
+        return "blocked_road/2"
 
     @property
     def hold_s(self) -> float:
@@ -57,7 +99,9 @@ class BlockedRoadRule:
 
     def __call__(self, seen: Observation) -> list[Finding]:
         """State whether the road is blocked, or about to be."""
-        state, _ = self._road.update(seen)
+        now_s = seen.monotonic_s
+        state, ended = self._road.update(seen)
+        self._waits.learn(ended, now_s, self.config.stop_time_s)
         schedule = self.config.schedule
         if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):
             self._reported = self._alarmed = False
@@ -66,19 +110,21 @@ class BlockedRoadRule:
         if since_s is None:
             self._reported = self._alarmed = False
             return []
-        stuck_s = seen.monotonic_s - since_s
+        stuck_s = now_s - since_s
         # half-way to an alert it is worth keeping pictures
         if not self._reported and stuck_s < self.config.duration_s / 2:
             return []
         self._reported = True
-        self._alarmed = self._alarmed or stuck_s >= self.config.duration_s
+        self._alarmed = self._alarmed or stuck_s >= self._waits.needed_s(now_s, self.config.duration_s)
+        if self._alarmed:
+            self._waits.quiet_from_s = now_s + SETTLES_S
         confidences = sorted(spot.confidence for spot in state.standing)
         return [
             Finding(
                 kind="blocked_road",
                 place_key=self.zone.id,
                 confirmed=self._alarmed,
-                since=back_dated(seen.captured_at, seen.monotonic_s, since_s),
+                since=back_dated(seen.captured_at, now_s, min(self._onset_s(state), since_s)),
                 confidence=min(confidences[len(confidences) // 2], 1.0),
                 boxes=tuple(spot.box for spot in state.standing[:16]),
                 zone=self.zone.id,
@@ -100,6 +146,12 @@ class BlockedRoadRule:
         enough = standing[min(self.config.min_vehicles, len(standing)) - 1]
         return max(enough.since_s, self._road.last_flow_s(standing))
 
+    def _onset_s(self, state: RoadState) -> float:
+        """Return since when the first has stood and nothing has passed the head of the queue."""
+        first_s = state.standing[0].since_s
+        passed_s = self._road.last_discharge_s(state.standing)
+        return first_s if passed_s is None else max(first_s, passed_s)
+
     def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
         measures = {
             "stuck_s": round(stuck_s, 3),
@@ -115,13 +167,27 @@ class BlockedRoadRule:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
-        return {"road": self._road.dump(), "reported": self._reported, "alarmed": self._alarmed}
+        waits = self._waits
+        return {
+            "road": self._road.dump(),
+            "reported": self._reported,
+            "alarmed": self._alarmed,
+            "waits": list(waits.seconds),
+            "first_s": waits.first_s,
+            "quiet_from_s": None if math.isinf(waits.quiet_from_s) else waits.quiet_from_s,
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._road.load(state.get("road", {}))
         self._reported = bool(state.get("reported", False))
         self._alarmed = bool(state.get("alarmed", False))
+        quiet_from_s = state.get("quiet_from_s")
+        self._waits = Waits(
+            [float(value) for value in state.get("waits", ())],
+            state.get("first_s"),
+            -math.inf if quiet_from_s is None else float(quiet_from_s),
+        )
 
 
 def level_of(state: RoadState, *, blocked: bool) -> float:

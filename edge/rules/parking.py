@@ -14,6 +14,7 @@ from typing import Any
 
 from edge.config import ParkingRuleConfig
 from edge.observe import Finding, Observation
+from edge.rules.sizes import SizeByRow
 from edge.shapes import Zone, foot_of
 from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of
 
@@ -21,6 +22,8 @@ MIN_HITS = 3  # detections; less is a slip of the detector, however long the pla
 # mean confidence over all observations, missed ones as zero: a car found at 0.5 in one picture of
 # three is enough, a shape found at 0.25 in one of two is not, for its box cannot be trusted either
 MIN_EVIDENCE = 0.15
+# a detector that is sure of a vehicle whenever it finds it may find it seldom
+SURE_CONFIDENCE, SURE_HITS, SURE_EVIDENCE = 0.4, 8, 0.05
 MIN_PRESENT_FRAC = 0.6  # and this share it must have been present in; a queue's places are not
 
 
@@ -41,6 +44,7 @@ class ParkingRule:
     tz: tzinfo
     interval_s: float
     _memory: SpotMemory = field(init=False)
+    _sizes: SizeByRow = field(default_factory=SizeByRow)
 
     def __post_init__(self) -> None:
         """Make an empty memory."""
@@ -50,7 +54,7 @@ class ParkingRule:
     @property
     def name(self) -> str:
         """Rule and version."""
-        return "illegal_parking/1"
+        return "illegal_parking/2"
 
     @property
     def hold_s(self) -> float:
@@ -59,11 +63,12 @@ class ParkingRule:
 
     def __call__(self, seen: Observation) -> list[Finding]:
         """State which vehicles stand where they must not, and which have left."""
+        least = self.config.min_confidence or 0.0
+        everywhere = vehicles_of(seen.detections, seen, self.config.labels, least)
+        self._sizes.learn([one.box for one in everywhere])
         vehicles = [
             one
-            for one in vehicles_of(
-                seen.detections, seen, self.config.labels, self.config.min_confidence or 0.0
-            )
+            for one in everywhere
             if self.zone.covers_frac(foot_of(one.box)) >= self.config.min_inside_frac / 2
         ]
         ended = self._memory.update(seen, vehicles)
@@ -106,7 +111,8 @@ class ParkingRule:
             dwell_s >= self.config.legal_time_s
             and spot.is_present
             and spot.hits >= MIN_HITS
-            and spot.evidence >= MIN_EVIDENCE
+            and _is_believed(spot)
+            and self._sizes.is_plausible(spot.box)
             and spot.present_frac >= MIN_PRESENT_FRAC
             and self._is_inside(spot)
         )
@@ -135,8 +141,16 @@ class ParkingRule:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
-        return {"memory": self._memory.dump()}
+        return {"memory": self._memory.dump(), "sizes": self._sizes.dump()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._memory.load(state.get("memory", {}))
+        self._sizes.load(state.get("sizes", {}))
+
+
+def _is_believed(spot: Spot) -> bool:
+    if spot.evidence >= MIN_EVIDENCE:
+        return True
+    sure = spot.confidence >= SURE_CONFIDENCE and spot.hits >= SURE_HITS
+    return sure and spot.evidence >= SURE_EVIDENCE

@@ -3,7 +3,9 @@
 Shared by the blocked road and the stopped vehicle, which must tell the two apart in the same way.
 No identity over time is needed: at one picture in two or three seconds there is none to be had in
 dense traffic. A vehicle stands if its place keeps a vehicle of the same look; what is detected and
-does not stand moves.
+does not stand moves. One box that nothing else bears out is no flow, though: detectors see things
+that are not there. Flow is two sightings of the size of a vehicle, at two places, within seconds,
+whose places look different afterwards.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from shapely import contains_xy
 from shapely.geometry import MultiPoint, Point
 
 from edge.observe import Box, Observation
+from edge.rules.sizes import SizeByRow
 from edge.shapes import Zone, area, foot_of, iou
 from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
 
 CELLS = 32  # passages are remembered on a grid of so many cells a side
 MAX_PASSAGES = 100
 SAME_PASSAGE_S = 4.0  # movers seen closer together in time may be one vehicle
+BORNE_OUT_S = 10.0  # a sighting is flow if another, elsewhere, is no farther off in time
+HEAD_BL = 1.0  # what moves no farther behind the head of a queue than this passes it
+LEAST_TREND = 0.4  # correlation of place and time from which a queue shows which way it grows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class Road:
     stop_time_s: float
     interval_s: float
     _memory: SpotMemory = field(init=False)
+    _sizes: SizeByRow = field(default_factory=SizeByRow)
+    _sightings: list[tuple[float, Box]] = field(default_factory=list)  # of the last seconds
     _last_flow_s: dict[tuple[int, int], float] = field(default_factory=dict)  # by cell (column, row)
+    _growth: tuple[float, float] = (0.0, 0.0)  # which way queues grow, in fractions of the frame
     _passages_s: list[float] = field(default_factory=list)  # anywhere in the zone, oldest first
 
     def __post_init__(self) -> None:
@@ -68,18 +77,16 @@ class Road:
     def update(self, seen: Observation) -> tuple[RoadState, list[Spot]]:
         """Take one observation; return the state of the road, and the spots that ended."""
         now_s = seen.monotonic_s
-        vehicles = [
-            one
-            for one in vehicles_of(seen.detections, seen, self.labels, self.least)
-            if self.zone.covers_frac(foot_of(one.box)) >= 0.5
-        ]
+        everywhere = vehicles_of(seen.detections, seen, self.labels, self.least)
+        self._sizes.learn([one.box for one in everywhere])
+        vehicles = [one for one in everywhere if self.zone.covers_frac(foot_of(one.box)) >= 0.5]
         ended = self._memory.update(seen, vehicles)
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
         moving = tuple(
             one.box for one in vehicles if not any(iou(one.box, spot.box) >= 0.3 for spot in settling)
         )
-        self._remember(moving, now_s)
+        self._remember(moving, [spot.box for spot in settling if spot.is_present], now_s)
         standing = tuple(
             sorted(
                 (spot for spot in self._memory.spots if self._stands(spot, now_s)),
@@ -126,11 +133,29 @@ class Road:
             return median(speeds)
         return 0.0 if standing else math.nan
 
-    def _remember(self, moving: Sequence[Box], now_s: float) -> None:
-        for box in moving:
+    def _remember(self, moving: Sequence[Box], still: Sequence[Box], now_s: float) -> None:
+        """Note what moved, once it has left its place and another sighting elsewhere bears it out.
+
+        ``still``: places that look as they did; what was seen there does not move, or was not there.
+        """
+        gone = [
+            (at_s, box)
+            for at_s, box in self._sightings
+            if now_s - at_s <= BORNE_OUT_S and not any(iou(box, place) >= 0.3 for place in still)
+        ]
+        self._sightings = [*gone, *((now_s, box) for box in moving if self._sizes.is_plausible(box))]
+        flowing = {
+            sighting
+            for index, one in enumerate(gone)
+            for other in gone[:index]
+            if iou(one[1], other[1]) < 0.1
+            for sighting in (one, other)
+        }
+        for at_s, box in sorted(flowing):
             x, y = _ground(box)
-            self._last_flow_s[min(int(x * CELLS), CELLS - 1), min(int(y * CELLS), CELLS - 1)] = now_s
-        if moving and (not self._passages_s or now_s - self._passages_s[-1] >= SAME_PASSAGE_S):
+            cell = min(int(x * CELLS), CELLS - 1), min(int(y * CELLS), CELLS - 1)
+            self._last_flow_s[cell] = max(at_s, self._last_flow_s.get(cell, -math.inf))
+        if flowing and (not self._passages_s or now_s - self._passages_s[-1] >= SAME_PASSAGE_S):
             self._passages_s = [*self._passages_s[1 - MAX_PASSAGES :], now_s]
 
     def last_flow_s(self, spots: Sequence[Spot]) -> float:
@@ -150,6 +175,38 @@ class Road:
         ]
         return max(through, default=-math.inf)
 
+    def last_discharge_s(self, spots: Sequence[Spot]) -> float | None:
+        """Return when something last passed the head of the queue; -inf if nothing has.
+
+        The head is where the first stood: a queue grows backwards, always the same way on one
+        carriageway. None until that way is known.
+        """
+        if len(spots) < 3:
+            return None
+        places = np.asarray([_ground(spot.box) for spot in spots])
+        self._learn_growth(places, np.asarray([spot.since_s for spot in spots]))
+        if self._growth == (0.0, 0.0):
+            return None
+        along = places @ np.asarray(self._growth)
+        head = int(along.argmin())
+        limit = float(along[head]) + HEAD_BL * math.sqrt(area(spots[head].box)) * math.hypot(*self._growth)
+        passed = [
+            at_s
+            for (column, row), at_s in self._last_flow_s.items()
+            if ((column + 0.5) * self._growth[0] + (row + 0.5) * self._growth[1]) / CELLS < limit
+        ]
+        return max(passed, default=-math.inf)
+
+    def _learn_growth(self, places: np.ndarray[Any, Any], since_s: np.ndarray[Any, Any]) -> None:
+        axis = np.linalg.svd(places - places.mean(axis=0))[2][0]
+        along = places @ axis
+        if along.std() < 1e-6 or since_s.std() < 1e-6:
+            return
+        trend = float(np.corrcoef(along, since_s)[0, 1])
+        if abs(trend) >= LEAST_TREND:
+            x, y = (0.9 * old + 0.1 * trend * float(new) for old, new in zip(self._growth, axis, strict=True))
+            self._growth = (x, y)
+
     def flow_past(self, spot: Spot) -> int:
         """Count the passages anywhere in the zone since the spot began, at most 100."""
         return sum(at_s > spot.since_s for at_s in self._passages_s)
@@ -158,14 +215,21 @@ class Road:
         """Return the state as JSON-able values."""
         return {
             "memory": self._memory.dump(),
+            "sizes": self._sizes.dump(),
+            "sightings": [[at_s, list(box)] for at_s, box in self._sightings],
             "flow": [[column, row, at_s] for (column, row), at_s in self._last_flow_s.items()],
+            "growth": list(self._growth),
             "passages": list(self._passages_s),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._memory.load(state.get("memory", {}))
+        self._sizes.load(state.get("sizes", {}))
+        self._sightings = [(float(at_s), (b[0], b[1], b[2], b[3])) for at_s, b in state.get("sightings", ())]
         self._last_flow_s = {(int(x), int(y)): float(at_s) for x, y, at_s in state.get("flow", ())}
+        x, y = state.get("growth", (0.0, 0.0))
+        self._growth = (float(x), float(y))
         self._passages_s = [float(at_s) for at_s in state.get("passages", ())]
 
 

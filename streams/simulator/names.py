@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-SCENE_NAMES = ("farmland", "farmland-quiet", "street", "street-lawful", "road", "road-signal", "road-free")
+SCENE_NAMES = (
+    "farmland", "farmland-quiet", "street", "street-lawful", "road", "road-signal", "road-free",
+    "kerb", "kerb-across", "arterial", "arterial-lawful",
+)  # fmt: skip
 EVENT_SCENES = ("farmland", "street", "road")
 """The scenes that hold an event which must become an alert."""

@@ -18,13 +18,13 @@ from streams.simulator.sky import make_sky
 from streams.simulator.traffic import STEP_S, Lane, Traffic
 from streams.simulator.truth import Box, TruthEvent, TruthZone
 
-_LANE_M = 3.5
-_MEDIAN_M = 1.2  # from the middle line to the edge of a carriageway
-_LANES = 3
-_START_Y = -45.0
+LANE_M = 3.5
+MEDIAN_M = 1.2  # from the middle line to the edge of a carriageway
+LANES = 3
+START_Y = -45.0
 _END_Y = 150.0
-_ZONE_Y = (17.0, 62.0)
-_STILL_M_S = 0.3
+ZONE_Y = (17.0, 62.0)
+STILL_M_S = 0.3
 _WHITE, _YELLOW = (212.0, 214.0, 214.0), (58.0, 170.0, 206.0)
 
 
@@ -74,7 +74,7 @@ class Storyboard:
     def _somebody_stands(self, traffic: Traffic) -> bool:
         ids = {lane.id for lane in self.lanes}
         return any(
-            m.lane.id in ids and m.speed_m_s < _STILL_M_S and _ZONE_Y[0] < m.pose.y_m < _ZONE_Y[1] + 3
+            m.lane.id in ids and m.speed_m_s < STILL_M_S and ZONE_Y[0] < m.pose.y_m < ZONE_Y[1] + 3
             for m in traffic.movers
         )
 
@@ -91,15 +91,15 @@ def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> 
         size_px=size,
     )
     light = daylight(rng, behind=True)
-    lanes = _lanes(float(rng.uniform(10.5, 13.0)))
+    lanes = road_lanes(float(rng.uniform(10.5, 13.0)))
     away = tuple(lane for lane in lanes if lane.id.startswith("away"))
-    stops = {lane.id: _ZONE_Y[1] - _START_Y + float(rng.uniform(-2, 4)) for lane in away}
+    stops = {lane.id: ZONE_Y[1] - START_Y + float(rng.uniform(-2, 4)) for lane in away}
     board = Storyboard(story, away, stops, block_at_s=float(rng.uniform(22, 27)))
     traffic = Traffic(lanes, np.random.default_rng([seed, 22]), on_step=board)
     scene_seed = int(rng.integers(1 << 30))
-    edge = _MEDIAN_M + _LANES * _LANE_M
+    edge = MEDIAN_M + LANES * LANE_M
     points = camera.polygon_frac(
-        [(_MEDIAN_M, _ZONE_Y[1]), (edge, _ZONE_Y[1]), (edge, _ZONE_Y[0]), (_MEDIAN_M, _ZONE_Y[0])]
+        [(MEDIAN_M, ZONE_Y[1]), (edge, ZONE_Y[1]), (edge, ZONE_Y[0]), (MEDIAN_M, ZONE_Y[0])]
     )
     zone = TruthZone("road", "road", points)
     traffic.warm_up(40)
@@ -109,20 +109,21 @@ def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> 
         zones=(zone,),
         traffic=traffic,
         standing=(),
-        background=lambda: _background(camera, light, np.random.default_rng(scene_seed), seconds),
+        background=lambda: road_background(camera, light, np.random.default_rng(scene_seed), seconds),
         tell_events=lambda _scene: _events(board, zone),
         noise=SensorNoise(size, float(rng.uniform(1.5, 3.0)), np.random.default_rng([seed, 23])),
     )
 
 
-def _lanes(speed: float) -> tuple[Lane, ...]:
-    length = _END_Y - _START_Y
+def road_lanes(speed: float) -> tuple[Lane, ...]:
+    """Return three lanes each way; ``speed`` in m/s is that of the middle one, nearly."""
+    length = _END_Y - START_Y
     lanes = []
-    for k in range(_LANES):
-        x = _MEDIAN_M + (k + 0.5) * _LANE_M
+    for k in range(LANES):
+        x = MEDIAN_M + (k + 0.5) * LANE_M
         pace = speed * (1.1 - 0.08 * k)
         cars_only = k == 0
-        lanes.append(Lane(f"away-{k}", x, _START_Y, math.pi / 2, length, pace, 4.2, cars_only))
+        lanes.append(Lane(f"away-{k}", x, START_Y, math.pi / 2, length, pace, 4.2, cars_only))
         lanes.append(Lane(f"towards-{k}", -x, _END_Y, -math.pi / 2, length, pace, 6.5, cars_only))
     return tuple(lanes)
 
@@ -130,7 +131,7 @@ def _lanes(speed: float) -> tuple[Lane, ...]:
 def _events(board: Storyboard, zone: TruthZone) -> tuple[TruthEvent, ...]:
     xs, ys = zip(*zone.points, strict=True)
     box: Box = (min(xs), min(ys), max(xs), max(ys))
-    middle = (_MEDIAN_M + _LANES * _LANE_M / 2, sum(_ZONE_Y) / 2)
+    middle = (MEDIAN_M + LANES * LANE_M / 2, sum(ZONE_Y) / 2)
     blocked = board.story is RoadStory.BLOCKED
     kind = "blocked_road" if blocked else "queue"
     return tuple(
@@ -139,7 +140,8 @@ def _events(board: Storyboard, zone: TruthZone) -> tuple[TruthEvent, ...]:
     )
 
 
-def _background(camera: PinholeCamera, light: Light, rng: np.random.Generator, seconds: float) -> Image:
+def road_background(camera: PinholeCamera, light: Light, rng: np.random.Generator, seconds: float) -> Image:
+    """Draw the empty road, uint8 (height, width, 3) BGR."""
     plan = GroundPlan((-42.0, 46.0), (4.0, 230.0), 0.07, rng)
     _paint_ground(plan, rng)
     props = _props(rng)
@@ -164,31 +166,31 @@ def _background(camera: PinholeCamera, light: Light, rng: np.random.Generator, s
 
 def _paint_ground(plan: GroundPlan, rng: np.random.Generator) -> None:
     long = plan.y_range
-    edge = _MEDIAN_M + _LANES * _LANE_M
+    edge = MEDIAN_M + LANES * LANE_M
     tone = float(rng.uniform(88, 118))
     plan.grass(plan.x_range, long, (72, 120, 108))
     for side in (-1, 1):
-        x = sorted((side * _MEDIAN_M, side * (edge + 0.5)))
+        x = sorted((side * MEDIAN_M, side * (edge + 0.5)))
         plan.surface((x[0], x[1]), long, (tone, tone, tone * 1.01), 0.05, 0.05)
         walk = sorted((side * (edge + 0.5), side * (edge + 4.0)))
         plan.paving((walk[0], walk[1]), long, (140, 148, 154), 0.6)
-        for k in range(_LANES):
-            middle = side * (_MEDIAN_M + (k + 0.5) * _LANE_M)
+        for k in range(LANES):
+            middle = side * (MEDIAN_M + (k + 0.5) * LANE_M)
             plan.tracks(((middle, long[0]), (middle, long[1])))
         plan.wear((x[0] + 0.3, x[1] - 0.8), (8, 120), 14, 10)
-        for k in range(1, _LANES):
-            line = side * (_MEDIAN_M + k * _LANE_M)
+        for k in range(1, LANES):
+            line = side * (MEDIAN_M + k * LANE_M)
             plan.stripe((line, long[0]), (line, long[1]), 0.16, _WHITE, (4.0, 6.0))
         plan.stripe((side * (edge - 0.05), long[0]), (side * (edge - 0.05), long[1]), 0.16, _WHITE)
-        plan.stripe((side * (_MEDIAN_M + 0.2), long[0]), (side * (_MEDIAN_M + 0.2), long[1]), 0.16, _YELLOW)
-        for kerb in (side * (edge + 0.5), side * _MEDIAN_M):
+        plan.stripe((side * (MEDIAN_M + 0.2), long[0]), (side * (MEDIAN_M + 0.2), long[1]), 0.16, _YELLOW)
+        for kerb in (side * (edge + 0.5), side * MEDIAN_M):
             plan.surface((kerb - 0.1, kerb + 0.1), long, (166, 170, 172), 0.04, 0.04)
 
 
 def _props(rng: np.random.Generator) -> list[Prop]:
     props: list[Prop] = []
     walls = ((150, 168, 186), (176, 188, 196), (118, 132, 164), (166, 170, 170), (140, 158, 150))
-    edge = _MEDIAN_M + _LANES * _LANE_M
+    edge = MEDIAN_M + LANES * LANE_M
     for side in (-1, 1):
         y = 24.0
         while y < 220:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from streams.errors import SourceConfigError
+from streams.simulator.arterial import arterial
 from streams.simulator.farmland import farmland
+from streams.simulator.kerb import kerb
 from streams.simulator.road import RoadStory, road
 from streams.simulator.scene import Scene
 from streams.simulator.street import street
@@ -22,8 +24,13 @@ SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
     "road": lambda seed, size, seconds: road(seed, size, seconds, RoadStory.BLOCKED),
     "road-signal": lambda seed, size, seconds: road(seed, size, seconds, RoadStory.SIGNAL),
     "road-free": lambda seed, size, seconds: road(seed, size, seconds, RoadStory.FREE),
+    "kerb": lambda seed, size, seconds: kerb(seed, size, seconds, across=False),
+    "kerb-across": lambda seed, size, seconds: kerb(seed, size, seconds, across=True),
+    "arterial": lambda seed, size, seconds: arterial(seed, size, seconds, story="blocked"),
+    "arterial-lawful": lambda seed, size, seconds: arterial(seed, size, seconds, story="lawful"),
 }
-"""Name -> builder. The first of each kind holds an event; the others must raise no alarm."""
+"""Name -> builder. Of the short scenes, the first of each kind holds an event and the others must raise no
+alarm; ``kerb`` and ``arterial`` run for hours with many of both."""
 
 
 def open_scene(scene: str, seed: int = 0, seconds: float = 60.0, size: Size = (960, 540)) -> Scene:

@@ -19,10 +19,10 @@ from streams.simulator.vehicles import draw_vehicle
 
 FOREVER_S = math.inf
 # across the street, in metres from the near kerb
-_STRIP, _MIDDLE, _FAR_LANE, _FAR_KERB = 2.4, 6.0, 9.6, 12.0
+STRIP, MIDDLE, FAR_LANE, FAR_KERB = 2.4, 6.0, 9.6, 12.0
 _ZONE_X = (-12.5, 12.5)
-_PAVEMENT = 1.0  # the zone takes in this much of the pavement: half on it is parked too
-_LANE_START_M = 62.0
+PAVEMENT = 1.0  # the zone takes in this much of the pavement: half on it is parked too
+LANE_START_M = 62.0
 _WHITE, _YELLOW = (214.0, 216.0, 216.0), (60.0, 176.0, 214.0)
 
 
@@ -44,16 +44,16 @@ def street(seed: int, size: tuple[int, int], *, lawful: bool) -> TrafficScene:
     light = daylight(rng, behind=True)
     speed = float(rng.uniform(8.5, 11.5))
     lanes = (
-        Lane("near", -_LANE_START_M, (_STRIP + _MIDDLE) / 2, 0.0, 2 * _LANE_START_M, speed, 8.0),
-        Lane("far", _LANE_START_M, (_MIDDLE + _FAR_LANE) / 2, math.pi, 2 * _LANE_START_M, speed, 9.0),
+        Lane("near", -LANE_START_M, (STRIP + MIDDLE) / 2, 0.0, 2 * LANE_START_M, speed, 8.0),
+        Lane("far", LANE_START_M, (MIDDLE + FAR_LANE) / 2, math.pi, 2 * LANE_START_M, speed, 9.0),
     )
     traffic = Traffic(lanes, np.random.default_rng([seed, 12]))
     _plan_stops(traffic, rng, lawful=lawful)
     standing = _bay(traffic, rng)
     scene_seed = int(rng.integers(1 << 30))
     zones = (
-        _zone(camera, "kerb", "no_parking", (*_ZONE_X, -_PAVEMENT, _STRIP)),
-        _zone(camera, "bay", "bay", (-15.0, 15.0, _FAR_LANE, _FAR_KERB)),
+        ground_zone(camera, "kerb", "no_parking", (*_ZONE_X, -PAVEMENT, STRIP)),
+        ground_zone(camera, "bay", "bay", (-15.0, 15.0, FAR_LANE, FAR_KERB)),
     )
     traffic.warm_up(25)
     return TrafficScene(
@@ -62,13 +62,15 @@ def street(seed: int, size: tuple[int, int], *, lawful: bool) -> TrafficScene:
         zones=zones,
         traffic=traffic,
         standing=standing,
-        background=lambda: _background(camera, light, np.random.default_rng(scene_seed)),
+        background=lambda: street_background(camera, light, np.random.default_rng(scene_seed)),
         tell_events=_events,
         noise=SensorNoise(size, float(rng.uniform(1.5, 3.0)), np.random.default_rng([seed, 13])),
     )
 
 
-def _zone(camera: PinholeCamera, name: str, use: str, area: tuple[float, float, float, float]) -> TruthZone:
+def ground_zone(
+    camera: PinholeCamera, name: str, use: str, area: tuple[float, float, float, float]
+) -> TruthZone:
     """Project a ground rectangle, clipped to what the camera sees: its long sides are cut at the frame."""
     x0, x1, y0, y1 = area
     xs = np.linspace(x0, x1, 61)
@@ -87,9 +89,9 @@ def _zone(camera: PinholeCamera, name: str, use: str, area: tuple[float, float, 
 def _plan_stops(traffic: Traffic, rng: np.random.Generator, *, lawful: bool) -> None:
     """One car stays in the zone, one stops for some seconds; they keep apart."""
     side = 1 if rng.uniform() < 0.5 else -1
-    lateral = -((_STRIP + _MIDDLE) / 2 - float(rng.uniform(1.15, 1.3)))
-    spot = _LANE_START_M + side * float(rng.uniform(2.5, 5.0))
-    other = _LANE_START_M - side * float(rng.uniform(3.0, 5.5))
+    lateral = -((STRIP + MIDDLE) / 2 - float(rng.uniform(1.15, 1.3)))
+    spot = LANE_START_M + side * float(rng.uniform(2.5, 5.0))
+    other = LANE_START_M - side * float(rng.uniform(3.0, 5.5))
     arrive = float(rng.uniform(10, 16))
     if not lawful:
         traffic.plan_stop("near", KerbStop(spot, lateral, FOREVER_S), arrive)
@@ -107,7 +109,7 @@ def _bay(traffic: Traffic, rng: np.random.Generator) -> tuple[Standing, ...]:
             continue
         pose = Pose(
             x + float(rng.uniform(-0.4, 0.4)),
-            _FAR_KERB - 1.15 + float(rng.uniform(-0.1, 0.1)),
+            FAR_KERB - 1.15 + float(rng.uniform(-0.1, 0.1)),
             math.pi + float(rng.normal(0, 0.02)),
         )
         cars.append(Standing(traffic.new_id(), draw_vehicle(rng, cars_only=True), pose))
@@ -146,7 +148,8 @@ def _events(scene: TrafficScene) -> tuple[TruthEvent, ...]:
     return tuple(events)
 
 
-def _background(camera: PinholeCamera, light: Light, rng: np.random.Generator) -> Image:
+def street_background(camera: PinholeCamera, light: Light, rng: np.random.Generator) -> Image:
+    """Draw the empty street, uint8 (height, width, 3) BGR."""
     plan = GroundPlan((-62.0, 62.0), (-12.0, 62.0), 0.035, rng)
     _paint_ground(plan, rng)
     props = _props(rng)
@@ -164,21 +167,21 @@ def _paint_ground(plan: GroundPlan, rng: np.random.Generator) -> None:
     tone = float(rng.uniform(88, 116))
     plan.grass(wide, plan.y_range, (74, 124, 112))
     plan.paving(wide, (-3.2, 0.0), (142, 150, 154), 0.5)
-    plan.surface(wide, (0.0, _FAR_KERB), (tone, tone, tone * 1.01), 0.05, 0.05)
-    plan.paving(wide, (_FAR_KERB, _FAR_KERB + 3.4), (140, 148, 156), 0.5)
-    for y in ((_STRIP + _MIDDLE) / 2, (_MIDDLE + _FAR_LANE) / 2):
+    plan.surface(wide, (0.0, FAR_KERB), (tone, tone, tone * 1.01), 0.05, 0.05)
+    plan.paving(wide, (FAR_KERB, FAR_KERB + 3.4), (140, 148, 156), 0.5)
+    for y in ((STRIP + MIDDLE) / 2, (MIDDLE + FAR_LANE) / 2):
         plan.tracks(((wide[0], y), (wide[1], y)))
-    plan.wear((-45, 45), (0.2, _FAR_KERB - 0.2), 14, 9)
-    for y0, y1 in ((-0.16, 0.0), (_FAR_KERB, _FAR_KERB + 0.16)):
+    plan.wear((-45, 45), (0.2, FAR_KERB - 0.2), 14, 9)
+    for y0, y1 in ((-0.16, 0.0), (FAR_KERB, FAR_KERB + 0.16)):
         plan.surface(wide, (y0, y1), (164, 168, 170), 0.05, 0.05)
-    plan.stripe((wide[0], _MIDDLE), (wide[1], _MIDDLE), 0.14, _WHITE, (3.0, 4.5))
-    plan.stripe((wide[0], _FAR_LANE), (wide[1], _FAR_LANE), 0.12, _WHITE)
+    plan.stripe((wide[0], MIDDLE), (wide[1], MIDDLE), 0.14, _WHITE, (3.0, 4.5))
+    plan.stripe((wide[0], FAR_LANE), (wide[1], FAR_LANE), 0.12, _WHITE)
     for x in np.arange(-48.75, 50, 6.5):
-        plan.stripe((float(x), _FAR_LANE), (float(x), _FAR_KERB - 0.05), 0.12, _WHITE)
+        plan.stripe((float(x), FAR_LANE), (float(x), FAR_KERB - 0.05), 0.12, _WHITE)
     plan.stripe((_ZONE_X[0], 0.18), (_ZONE_X[1], 0.18), 0.14, _YELLOW)
     plan.stripe((_ZONE_X[0], 0.42), (_ZONE_X[1], 0.42), 0.14, _YELLOW)
     for x in np.arange(_ZONE_X[0], _ZONE_X[1], 2.5):
-        plan.stripe((float(x), 0.5), (float(x) + 1.6, _STRIP - 0.2), 0.10, _YELLOW)
+        plan.stripe((float(x), 0.5), (float(x) + 1.6, STRIP - 0.2), 0.10, _YELLOW)
 
 
 def _props(rng: np.random.Generator) -> list[Prop]:

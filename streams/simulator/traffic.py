@@ -6,6 +6,7 @@ simulations", Phys. Rev. E 62 (2000). Everything is a function of the seed and t
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -44,13 +45,36 @@ class Lane:
     cars_only: bool = False
 
 
+@functools.cache
+def _pool(number: int) -> tuple[VehicleModel, ...]:
+    rng = np.random.default_rng(number)
+    return tuple(draw_vehicle(rng) for _ in range(number))
+
+
+def drawn_from_pool(rng: np.random.Generator, cars_only: bool) -> VehicleModel:  # noqa: FBT001 - the seam's
+    """Draw from 200 vehicles made once: scenes of hours need no new mesh each."""
+    pool = _pool(200)
+    while True:
+        model = pool[int(rng.integers(len(pool)))]
+        if not cars_only or model.label == "car":
+            return model
+
+
+def _drawn(rng: np.random.Generator, cars_only: bool) -> VehicleModel:  # noqa: FBT001 - the seam's
+    return draw_vehicle(rng, cars_only=cars_only)
+
+
 @dataclass(frozen=True, slots=True)
 class KerbStop:
-    """A plan to pull over: at ``at_m`` along the lane, ``lateral_m`` to the left (negative: right)."""
+    """A plan to pull over: at ``at_m`` along the lane, ``lateral_m`` to the left (negative: right).
+
+    ``model`` says what comes; None draws a car.
+    """
 
     at_m: float
     lateral_m: float
     seconds: float
+    model: VehicleModel | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +123,8 @@ class StopLog:
 class Traffic:
     """All lanes together; :meth:`advance` moves time on in steps of :data:`STEP_S`.
 
-    ``barriers`` maps a lane id to the place in metres where nothing passes; change it at any time.
+    ``barriers`` maps a lane id to the place in metres where nothing passes (a red light), and so does
+    ``closures`` (an obstacle); change them at any time. ``draw`` makes the vehicles that come in.
     ``on_step`` is called after every step: the scene's storyboard. ``stops`` logs the kerb stops.
     """
 
@@ -107,6 +132,8 @@ class Traffic:
     rng: np.random.Generator
     movers: list[Mover] = field(default_factory=list)
     barriers: dict[str, float] = field(default_factory=dict)
+    closures: dict[str, float] = field(default_factory=dict)
+    draw: Callable[[np.random.Generator, bool], VehicleModel] = _drawn
     on_step: Callable[[Traffic], None] | None = None
     stops: list[StopLog] = field(default_factory=list)
     steps: int = 0
@@ -161,7 +188,8 @@ class Traffic:
         last = min((m.s_m - m.model.length_m / 2 for m in self.movers if m.lane is lane), default=math.inf)
         if last < 14.0:
             return
-        model = draw_vehicle(self.rng, cars_only=lane.cars_only or bool(due))
+        planned = due[0][2].model if due else None
+        model = planned or self.draw(self.rng, lane.cars_only or bool(due))
         desired = lane.speed_m_s * float(self.rng.uniform(0.88, 1.12))
         speed = min(desired, max(0.0, (last - 8.0) / 2))
         mover = Mover(self.new_id(), model, lane, 0.0, speed, desired)
@@ -182,9 +210,9 @@ class Traffic:
             gap = ahead.s_m - mover.s_m - (ahead.model.length_m + mover.model.length_m) / 2
             closing = mover.speed_m_s - ahead.speed_m_s
         front = mover.s_m + mover.model.length_m / 2
-        barrier = self.barriers.get(mover.lane.id)
-        if barrier is not None and barrier >= front - 1.0 and barrier - front < gap:
-            gap, closing = barrier - front, mover.speed_m_s
+        for barrier in (self.barriers.get(mover.lane.id), self.closures.get(mover.lane.id)):
+            if barrier is not None and barrier >= front - 1.0 and barrier - front < gap:
+                gap, closing = barrier - front, mover.speed_m_s
         plan = mover.plan
         if plan is not None and mover.stopped_at_s is None and plan.at_m - mover.s_m < gap:
             gap, closing = plan.at_m - mover.s_m + _JAM_GAP_M, mover.speed_m_s
@@ -204,8 +232,8 @@ class Traffic:
         plan = mover.plan
         if plan is None or mover.stopped_at_s is None or self.now_s - mover.stopped_at_s < plan.seconds:
             return
-        behind = [m for m in self.movers if m.lane is mover.lane and -4 < mover.s_m - m.s_m < 26]
-        if all(m is mover for m in behind):
+        near = [m for m in self.movers if m.lane is mover.lane and -4 < mover.s_m - m.s_m < 26]
+        if all(m is mover or m.parked for m in near):
             mover.leave_from_m = mover.s_m
             for log in self.stops:
                 if log.mover is mover:

@@ -165,6 +165,23 @@ def test_a_car_seen_as_car_and_truck_is_one_alert() -> None:
     assert len(opened(story(parking(), lambda _t: both, times(60)))) == 1
 
 
+def passing(t: float) -> list[Thing]:
+    """Cars of the right size cross the picture, far ones and near ones."""
+    x = 20 + 130 * (t % 10) / 2
+    return [car(x, 60, colour=3, size=(40, 22)), car(600 - x, 300, colour=4, size=(110, 58))]
+
+
+@pytest.mark.parametrize(("size", "alerts"), [((70, 40), 1), ((14, 10), 0)])
+def test_what_is_far_too_small_for_its_row_is_no_vehicle(size: tuple[float, float], alerts: int) -> None:
+    events = story(parking(legal_time_s=60), lambda t: [*passing(t), car(300, 200, size=size)], times(160))
+    assert len(opened(events)) == alerts
+
+
+def test_a_sure_detector_that_sees_a_car_seldom_is_enough() -> None:
+    events = story(parking(), lambda t: [car(300, detected=int(t / 2) % 9 == 0)], times(160))
+    assert phases(events) == ["candidate", "opened"]
+
+
 def test_outside_the_zone_nothing_counts() -> None:
     config = {"kind": "illegal_parking", "zone": "kerb", "labels": LABELS, "legal_time_s": 30}
     zone = {"id": "kerb", "points": [[0.0, 0.5], [0.4, 0.5], [0.4, 1.0], [0.0, 1.0]]}
@@ -210,6 +227,6 @@ def test_a_restart_changes_nothing(cut: int, seed: int) -> None:
 def test_a_state_without_spots_is_a_fresh_start() -> None:
     rule = parking()
     rule.load({})
-    assert rule.dump() == {"memory": {"spots": [], "light": None}}
-    assert rule.name == "illegal_parking/1"
+    assert rule.dump()["memory"] == {"spots": [], "light": None}
+    assert rule.name == "illegal_parking/2"
     assert parking(hold_s=33.0).hold_s == 33.0
