@@ -1,0 +1,1 @@
+"""How the shipped detectors err: measured on real pictures, and played on truth boxes."""
