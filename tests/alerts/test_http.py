@@ -96,7 +96,8 @@ def test_a_browser_logs_in_acts_with_csrf_and_logs_out(client, context):
     context.services.people.create_user("li", PASSWORD)
     apply_all(context.database, [alert("a")])
     answer = client.post("/api/v1/login", json={"name": "li", "password": PASSWORD})
-    assert answer.json()["user"] == {"name": "li", "role": "operator"}
+    user = answer.json()["user"]
+    assert (user["name"], user["role"], "act" in user["rights"]) == ("li", "operator", True)
     cookie = answer.headers["Set-Cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=lax" in cookie
