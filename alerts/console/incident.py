@@ -170,7 +170,8 @@ class IncidentPage:
         ellipse = [where.semi_major_m, where.semi_minor_m, where.orientation_deg] if known else None
         severity = SEVERITY[self._incident.kind]
         spot = {"lat": where.lat_deg, "lon": where.lon_deg, "severity": severity, "ellipse": ellipse}
-        fixed = {"center": [where.lat_deg, where.lon_deg], "zoom": 14, "spot": spot}
+        sights = [{**sight, "severity": severity} for sight in payload.sights(self._incident)]
+        fixed = {"center": [where.lat_deg, where.lon_deg], "zoom": 14, "spot": spot, "sights": sights}
         with el("section", "tw-panel"), el("div", "tw-minimap"):
             CityMap({}, base=self._visitor.base, tiles=settings.tile_url, fixed=fixed)
 

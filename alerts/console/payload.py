@@ -90,12 +90,30 @@ def facts(
     return pairs
 
 
+def sights(incident: IncidentView) -> list[dict[str, Any]]:
+    """Return where each camera has it by itself, for the map, where several were crossed."""
+    seen = {(alert.edge, alert.camera): alert.place for alert in incident.alerts if alert.place}
+    if len(seen) < 2:
+        return []
+    return [
+        {
+            "lat": where.lat_deg,
+            "lon": where.lon_deg,
+            "ellipse": [where.semi_major_m, where.semi_minor_m, where.orientation_deg],
+        }
+        for where in seen.values()
+        if where.semi_major_m > 0
+    ]
+
+
 def _alert_facts(alert: AlertView, words: Words) -> Pairs:
     pairs: Pairs = []
     if alert.zone:
         pairs.append((words("zone"), alert.zone))
     if alert.preset != "fixed":
         pairs.append((words("preset"), alert.preset))
+    if alert.place is not None and alert.place.bearing_deg is not None:
+        pairs.append((words("bearing"), f"{alert.place.bearing_deg:.1f}°"))
     pairs += [measure(name, value, words) for name, value in alert.measures.items()]
     pairs.append((words("confidence"), f"{alert.confidence:.2f}"))
     if alert.reason:

@@ -20,6 +20,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "alerts": ("条告警", "alerts"),
     "all": ("全部", "All"),
     "back": ("返回", "Back"),
+    "bearing": ("方位角", "Bearing"),
     "box_false": ("误检", "Wrong"),
     "box_true": ("正确", "Right"),
     "box_unsure": ("不确定", "Unsure"),

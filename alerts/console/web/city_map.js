@@ -128,7 +128,7 @@ export default {
       span.textContent = text;
       return span;
     },
-    ellipse(spot) {
+    ellipse(spot, style) {
       const [major, minor, turn] = spot.ellipse;
       const points = [];
       const cos = Math.cos((spot.lat * Math.PI) / 180);
@@ -141,7 +141,7 @@ export default {
         points.push([spot.lat + north / 111320, spot.lon + east / (111320 * cos)]);
       }
       const colour = this.colour(`--tw-sev-${spot.severity}`);
-      L.polygon(points, { color: colour, weight: 1, fillOpacity: 0.12, interactive: false }).addTo(this.layer);
+      L.polygon(points, { color: colour, weight: 1, fillOpacity: 0.12, interactive: false, ...style }).addTo(this.layer);
     },
     drawFixed() {
       this.layer.clearLayers();
@@ -149,6 +149,7 @@ export default {
       const icon = L.divIcon({ className: `tw-pin tw-spot tw-sev-${spot.severity}`, html: "", iconSize: [18, 18] });
       L.marker([spot.lat, spot.lon], { icon, keyboard: false, interactive: false }).addTo(this.layer);
       if (spot.ellipse) this.ellipse(spot);
+      for (const sight of this.fixed.sights) this.ellipse(sight, { dashArray: "4 4", fillOpacity: 0 });
     },
   },
 };

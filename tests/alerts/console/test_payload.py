@@ -8,7 +8,7 @@ from console_world import OPERATOR, World, parked_car
 
 from alerts.console import payload
 from alerts.console.texts import WORDS
-from alerts.messages import BlindReason, EvidenceRole, Kind, NamedBox, Phase
+from alerts.messages import AlertMessage, BlindReason, EvidenceRole, Kind, NamedBox, Phase, Position
 from alerts.services.views import TimelineView
 from alerts.states import State
 
@@ -75,6 +75,25 @@ def test_facts_name_place_time_measures_and_the_maker(world: World) -> None:
     assert facts["Zone"] == "kerb"
     assert facts["Preset"] == "north"
     assert facts["Reason"] == "Picture frozen"
+
+
+def plume(world: World, edge: str, lat_deg: float, orientation_deg: float) -> AlertMessage:
+    """Smoke as one tower has it: long and thin along its bearing."""
+    position = Position(lat_deg=lat_deg, lon_deg=114.2, semi_major_m=400, semi_minor_m=12,
+                        orientation_deg=orientation_deg, bearing_deg=orientation_deg)  # fmt: skip
+    return world.alert(Kind.SMOKE, edge=edge, place_key=edge, zone=None, position=position)
+
+
+def test_crossed_sights_are_shown_beside_the_place_and_each_alert_has_its_bearing(world: World) -> None:
+    first = world.send(plume(world, "tower-1", 30.7, 20.0))
+    alone = world.services.incidents.get_incident(first)
+    assert payload.sights(alone) == []
+    assert dict(payload.facts(alone, alone.alerts[0], EN, UTC, NOW))["Bearing"] == "20.0°"
+    assert world.send(plume(world, "tower-2", 30.7005, 110.0)) == first
+    incident = world.services.incidents.get_incident(first)
+    assert incident.place is not None
+    assert incident.place.semi_major_m < 20
+    assert [sight["ellipse"] for sight in payload.sights(incident)] == [[400, 12, 20], [400, 12, 110]]
 
 
 def test_an_incident_without_a_known_alert_still_has_facts(world: World) -> None:
