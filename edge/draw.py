@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from edge.config import ViewConfig
 from edge.episode import LabelledBox
+from edge.gate import CELL_PX, Decision
+from streams.frame import REDUCED_PX
 
 Image = npt.NDArray[np.uint8]
 # Okabe and Ito's palette for colour-blind readers, as BGR
@@ -41,6 +43,19 @@ def draw_view(image: Image, view: ViewConfig, boxes: Sequence[LabelledBox] = ())
         x1, y1, x2, y2 = (round(v * s) for v, s in zip(one.box, (width, height) * 2, strict=True))
         cv2.rectangle(canvas, (x1, y1), (x2, y2), BOX_COLOUR, line)
         _label(canvas, f"{one.label} {one.confidence:.2f}", (x1, y1), BOX_COLOUR)
+    return canvas
+
+
+def draw_gate(image: Image, decisions: Mapping[str, Decision]) -> Image:
+    """Return a copy of ``image`` with the cells that have changed, and what was decided for each model."""
+    canvas = image.copy()
+    side = CELL_PX * max(1, image.shape[1] // REDUCED_PX)
+    for line, (source, decision) in enumerate(decisions.items()):
+        for row, column in np.argwhere(decision.cells).tolist():
+            corner = (column * side, row * side)
+            cv2.rectangle(canvas, corner, (corner[0] + side, corner[1] + side), BOX_COLOUR, 1)
+        colour = BOX_COLOUR if decision.look else MASK_COLOUR
+        _label(canvas, f"{source}: {decision.why}", (0, (line + 1) * canvas.shape[0] // 20), colour)
     return canvas
 
 

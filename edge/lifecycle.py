@@ -203,6 +203,11 @@ class Lifecycle:
             reason=finding.reason,
         )
 
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether some candidate waits to be confirmed or dissolved."""
+        return any(not one.opened for one in self._episodes.values())
+
     def episodes(self) -> tuple[OpenEpisode, ...]:
         """Return the candidates and open episodes, oldest first."""
         return tuple(

@@ -55,6 +55,8 @@ class Observation:
         detections: boxes in pixels of the picture, every class of the model.
         tracks: tracked objects of this view, in [0, 1] of the frame.
         gap_s: seconds since the last observation of this view; inf on the first.
+        carried: bool, shape (n,), of each detection: True where the model was not asked now, because
+            nothing had changed there since it saw this box; None: it was asked about all.
 
     """
 
@@ -67,6 +69,7 @@ class Observation:
     detections: Detections
     tracks: tuple[Track, ...] = ()
     gap_s: float = float("inf")
+    carried: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)

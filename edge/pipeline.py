@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from edge.config import AnyRuleConfig, CameraConfig, SmokeRuleConfig, ViewConfig
 from edge.episode import EpisodeEvent
+from edge.gate import Decision, Why
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
-from edge.observe import Box, Observation, Rule
+from edge.observe import Observation, Rule
 from edge.place import Placer, placer_of
 from edge.rules import build_rule
+from edge.sources import ViewSource
 from edge.track import Tracker
 from models.detections import Detections
 from models.detector import Detector
@@ -23,7 +24,6 @@ from streams.frame import Frame
 from towerwatch.timebase import parse_utc
 
 STATE_VERSION = 1
-MASKED_FRAC = 0.5  # a box that lies this far under masks does not count
 
 
 @dataclass(slots=True)
@@ -43,9 +43,25 @@ class _View:
 
     config: ViewConfig
     rules: list[_Bound]
+    sources: dict[str, ViewSource]
     trackers: dict[str, Tracker]
     placer: Placer | None
     last_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """One frame on its way through the pipeline: what was decided by source of boxes, sorted."""
+
+    frame: Frame
+    preset: str
+    now_s: float
+    decisions: Mapping[str, Decision]
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The sources whose model must see the frame."""
+        return tuple(name for name, decision in self.decisions.items() if decision.look)
 
 
 @dataclass(slots=True)
@@ -90,6 +106,7 @@ class CameraPipeline:
     camera: CameraConfig
     detectors: Mapping[str, Detector]
     new_id: Callable[..., str]
+    looks: Counter[Why] = field(init=False, default_factory=Counter)
     _views: dict[str, _View] = field(init=False)
     _sources: dict[str, Detector] = field(init=False, default_factory=dict)
     _clock: _Clock = field(init=False, default_factory=_Clock)
@@ -114,8 +131,15 @@ class CameraPipeline:
             key = f"{config.kind}:{config.zone or ''}"
             lifecycle = Lifecycle(self.camera.id, view.preset, terms, self.new_id)
             bound.append(_Bound(key, source, config, rule, lifecycle))
+        rules = {name: [one.config for one in bound if one.source == name] for name in self._sources}
+        sources = {
+            name: ViewSource(self._sources[name], view, rules[name], self.camera.gate)
+            for name in sorted(rules)
+            if rules[name]
+        }
         tracked = sorted({one.source for one in bound if one.config.kind != "smoke"})
-        return _View(view, bound, {name: Tracker() for name in tracked}, placer_of(self.camera, view))
+        trackers = {name: Tracker() for name in tracked}
+        return _View(view, bound, sources, trackers, placer_of(self.camera, view))
 
     def _source(self, config: AnyRuleConfig) -> tuple[str, Detector]:
         """Return the detector of a rule, through tiles where it wants them, and a name for its boxes."""
@@ -129,7 +153,7 @@ class CameraPipeline:
     @property
     def awaits_confirmation(self) -> bool:
         """Whether some candidate waits to be confirmed or dissolved (worth a denser look)."""
-        return any(not episode.opened for episode in self._episodes())
+        return any(one.lifecycle.awaits_confirmation for view in self._views.values() for one in view.rules)
 
     def open_alerts(self) -> tuple[OpenEpisode, ...]:
         """Return the episodes that were opened and not yet closed, over all presets."""
@@ -152,16 +176,37 @@ class CameraPipeline:
 
         Raises whatever a detector raises; the state is then as before the call, but for the time.
         """
+        look = self.begin(frame, preset)
+        return self.finish(look, self.ask(look))
+
+    def begin(self, frame: Frame, preset: str = "fixed") -> Look:
+        """Decide what the models are to see of a frame. Ask them, then :meth:`finish`, in this order."""
         now_s = self._clock.read(frame)
         view = self._views.get(preset)
+        decisions: dict[str, Decision] = {}
+        for name, source in view.sources.items() if view else ():
+            awaited = any(one.lifecycle.awaits_confirmation for one in view.rules if one.source == name)
+            decisions[name] = source.decide(frame, now_s, awaited=awaited)
+            self.looks[decisions[name].why] += 1
+        return Look(frame, preset, now_s, decisions)
+
+    def ask(self, look: Look) -> dict[str, Detections]:
+        """Show the models what was decided; raises whatever a detector raises."""
+        return {name: self._sources[name].detect([look.frame.image])[0] for name in look.asked}
+
+    def finish(self, look: Look, found: Mapping[str, Detections]) -> tuple[EpisodeEvent, ...]:
+        """Judge a frame by what the models have found in it, for each source that was asked."""
+        frame, now_s, view = look.frame, look.now_s, self._views.get(look.preset)
         if view is None:
             return ()
-        sources = sorted({one.source for one in view.rules})
-        detections = {name: self._detect(name, frame, view.config) for name in sources}
+        sights = {
+            name: view.sources[name].take(decision, frame, now_s, found.get(name))
+            for name, decision in look.decisions.items()
+        }
         gap_s = float("inf") if view.last_s is None else now_s - view.last_s
         view.last_s = now_s
         tracks = {
-            name: tracker.update(self._wanted(view, name, detections[name]), frame, now_s)
+            name: tracker.update(self._wanted(view, name, sights[name].detections), frame, now_s)
             for name, tracker in view.trackers.items()
         }
         events: list[EpisodeEvent] = []
@@ -170,22 +215,18 @@ class CameraPipeline:
                 captured_at=frame.captured_at,
                 monotonic_s=now_s,
                 camera=self.camera.id,
-                preset=preset,
+                preset=look.preset,
                 size_px=(frame.width_px, frame.height_px),
                 image=frame.image,
-                detections=detections[one.source],
+                detections=sights[one.source].detections,
                 tracks=tracks.get(one.source, ()),
                 gap_s=gap_s,
+                carried=sights[one.source].carried,
             )
             events += one.lifecycle.step(frame.captured_at, gap_s, one.rule(seen))
         if view.placer is not None:
-            size_px = (frame.width_px, frame.height_px)
-            events = [view.placer.placed(event, size_px) for event in events]
+            events = [view.placer.placed(event, seen.size_px) for event in events]
         return tuple(events)
-
-    def _detect(self, name: str, frame: Frame, view: ViewConfig) -> Detections:
-        found = self._sources[name].detect([frame.image])[0]
-        return without_masked(found, view, (frame.width_px, frame.height_px))
 
     def _wanted(self, view: _View, source: str, found: Detections) -> Detections:
         labels = {
@@ -238,20 +279,3 @@ class CameraPipeline:
                 if one.key in view_state["rules"]:
                     one.rule.load(view_state["rules"][one.key]["rule"])
                     one.lifecycle.load(view_state["rules"][one.key]["lifecycle"])
-
-
-def without_masked(found: Detections, view: ViewConfig, size_px: tuple[int, int]) -> Detections:
-    """Drop the boxes that lie at least half under the view's masks."""
-    if not view.masks or not len(found):
-        return found
-    keep = [
-        sum(mask.covers_frac(to_frac(row, size_px)) for mask in view.masks) < MASKED_FRAC
-        for row in found.xyxy
-    ]
-    return found.select(np.asarray(keep, np.bool_))
-
-
-def to_frac(row: np.ndarray[Any, np.dtype[np.float32]], size_px: tuple[int, int]) -> Box:
-    """Turn one box in pixels, shape (4,), into fractions of the frame."""
-    width, height = size_px
-    return (float(row[0]) / width, float(row[1]) / height, float(row[2]) / width, float(row[3]) / height)

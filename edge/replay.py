@@ -16,12 +16,13 @@ from itertools import count
 from pathlib import Path
 
 from alerts.messages import AlertMessage, ClockState, Evidence, encode
-from edge.config import CameraConfig, EdgeConfig, ViewConfig
-from edge.draw import draw_view
+from edge.config import CameraConfig, EdgeConfig, GateConfig, ViewConfig
+from edge.draw import draw_gate, draw_view
 from edge.episode import EpisodeEvent
 from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.gate import Why
 from edge.lifecycle import OpenEpisode
-from edge.pipeline import CameraPipeline
+from edge.pipeline import CameraPipeline, Look
 from edge.records import EvidenceRef
 from edge.wire import SENT_PHASES, Sender, to_message
 from models.detector import Detector
@@ -44,7 +45,9 @@ class ReplayOptions:
         start_at: when a video starts, where it should not be its own time.
         decode: ``full`` gives a picture every ``interval_s``; key frames only, as a live camera
             would be read by default, where they are dense enough.
+        gate: False shows the models every picture, whatever the configuration says.
         evidence_dir, draw_dir: write pictures of alerts, clean, or with zones and boxes drawn.
+        gate_dir: write every picture with what the change gate decided on it.
 
     """
 
@@ -53,8 +56,10 @@ class ReplayOptions:
     preset: str | None = None
     start_at: datetime | None = None
     decode: DecodeMode = FULL
+    gate: bool = True
     evidence_dir: Path | None = None
     draw_dir: Path | None = None
+    gate_dir: Path | None = None
 
 
 @dataclass(slots=True)
@@ -65,6 +70,7 @@ class ReplayResult:
     first_at: datetime | None = None
     last_at: datetime | None = None
     phases: Counter[tuple[str, str]] = field(default_factory=Counter)
+    looks: Counter[Why] = field(default_factory=Counter)
     still_open: tuple[OpenEpisode, ...] = ()
 
     @property
@@ -89,16 +95,18 @@ def _digest(*parts: str) -> str:
 
 def run_pipeline(
     pipeline: CameraPipeline, frames: Iterable[Frame], preset: str, result: ReplayResult
-) -> Iterator[tuple[Frame, tuple[EpisodeEvent, ...]]]:
+) -> Iterator[tuple[Look, tuple[EpisodeEvent, ...]]]:
     """Feed frames to a pipeline, and yield each with what happened; fills ``result``."""
+    result.looks = pipeline.looks
     for frame in frames:
-        events = pipeline.process(frame, preset)
+        look = pipeline.begin(frame, preset)
+        events = pipeline.finish(look, pipeline.ask(look))
         result.frames += 1
         result.first_at = result.first_at or frame.captured_at
         result.last_at = frame.captured_at
         result.still_open = pipeline.open_alerts()
         result.phases.update((event.kind, event.phase.value) for event in events)
-        yield frame, events
+        yield look, events
 
 
 def choose_view(config: EdgeConfig, camera_id: str, preset: str | None) -> tuple[CameraConfig, ViewConfig]:
@@ -137,7 +145,7 @@ def load_detectors(config: EdgeConfig, camera: CameraConfig) -> dict[str, Detect
             precision=options.precision,
             threads=options.threads,
             provider=options.provider,
-            confidence=options.confidence,
+            confidence=config.confidence_of(name),
         )
     return detectors
 
@@ -165,6 +173,8 @@ def replay(
 
     """
     camera, view = choose_view(config, options.camera, options.preset)
+    if not options.gate:
+        camera = camera.model_copy(update={"gate": GateConfig(enabled=False)})
     if alerts.is_dir():
         msg = f"--alerts {alerts}: is a folder; name a file"
         raise ConfigError(msg)
@@ -188,8 +198,9 @@ def replay(
         partial = alerts.with_name(alerts.name + ".part")
         stack.callback(partial.unlink, missing_ok=True)
         with partial.open("wb") as out:
-            for frame, events in run_pipeline(pipeline, frames, view.preset, result):
-                for message in writer.messages(frame, events):
+            for look, events in run_pipeline(pipeline, frames, view.preset, result):
+                writer.draw_gate(look)
+                for message in writer.messages(look.frame, events):
                     out.write(encode(message) + b"\n")
                 if on_frame is not None:
                     on_frame(result)
@@ -208,7 +219,7 @@ class _Writer:
             boot_id=_digest("boot", config.site, config.edge),
         )
         self._view = view
-        self._draw_dir = options.draw_dir
+        self._draw_dir, self._gate_dir = options.draw_dir, options.gate_dir
         self._keeper: EvidenceKeeper | None = None
         self._sequence = count(1)
         if options.evidence_dir is not None:
@@ -233,6 +244,13 @@ class _Writer:
                 clock=ClockState(synchronised=False),
                 evidence=evidence.get(event.alert_id + event.phase, ())[:16],
             )
+
+    def draw_gate(self, look: Look) -> None:
+        if self._gate_dir is None:
+            return
+        self._gate_dir.mkdir(parents=True, exist_ok=True)
+        name = f"{look.frame.captured_at:%Y%m%dT%H%M%S}_{look.frame.index:06}.jpg"
+        (self._gate_dir / name).write_bytes(encode_jpeg(draw_gate(look.frame.image, look.decisions)))
 
     def _draw(self, frame: Frame, event: EpisodeEvent) -> None:
         if self._draw_dir is None:

@@ -149,12 +149,15 @@ def observations(
 
 
 def camera(rules: Sequence[dict[str, object]], **more: object) -> CameraConfig:
-    """A camera of one view whose zone ``road`` is the whole picture."""
+    """A camera of one view whose zone ``road`` is the whole picture.
+
+    Without a change gate: :class:`SceneDetector` tells the time by being asked about every picture.
+    """
     view = {
         "zones": [{"id": "road", "points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]}],
         "rules": list(rules),
     }
-    values = {"id": "cam", "url": "rtsp://127.0.0.1/x", "views": [view], **more}
+    values = {"id": "cam", "url": "rtsp://127.0.0.1/x", "views": [view], "gate": {"enabled": False}, **more}
     return CameraConfig.model_validate(values)
 
 
