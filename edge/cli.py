@@ -1,4 +1,4 @@
-"""``towerwatch edge``: check, replay, score, run, doctor. Parts are imported when a command is called."""
+"""``towerwatch edge``: what is done on a box. Parts are imported when a command is called."""
 
 from __future__ import annotations
 
@@ -90,6 +90,12 @@ def replay(  # noqa: PLR0917 - each is an option of the command
     draw: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write pictures of alerts with zones and boxes drawn.")
     ] = None,
+    gate: Annotated[  # noqa: FBT002 - a flag of the command
+        bool, typer.Option(help="Spare the models pictures in which nothing has changed.")
+    ] = True,
+    draw_gate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write every picture with what the gate decided.")
+    ] = None,
 ) -> None:
     """Run a camera's rules over a file or folder, faster than real time; repeatable to the byte."""
     from edge.config import load_config  # noqa: PLC0415 - loaded when called
@@ -103,14 +109,18 @@ def replay(  # noqa: PLR0917 - each is an option of the command
         preset=preset,
         start_at=_start(start),
         decode=DecodeMode.parse(decode.value),
+        gate=gate,
         evidence_dir=evidence,
         draw_dir=draw,
+        gate_dir=draw_gate,
     )
     result = replay_on_screen(load_config(config), options, alerts)
     span = (
         f"{iso_z(result.first_at)} to {iso_z(result.last_at)}" if result.first_at and result.last_at else "-"
     )
     _say(f"{source}: {result.frames} pictures, {span}")
+    reasons = ", ".join(f"{why} {number}" for why, number in sorted(result.looks.items()))
+    _say(f"  looks at models: {reasons}")
     for (kind, phase), number in sorted(result.phases.items()):
         _say(f"  {kind} {phase}: {number}")
     if not result.phases:
