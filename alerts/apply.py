@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from alerts.areas.placing import place_incident
 from alerts.correlate import POLICIES, Facts, key_of, same_incident
 from alerts.crossing import crossed
 from alerts.messages import AlertMessage, Kind, Phase
@@ -88,7 +89,7 @@ def facts_of(row: Alert | AlertMessage) -> Facts:
 def refresh_incident(session: Session, incident: Incident, targets: Sequence[Target] = ()) -> None:
     """Bring an incident in line with its alerts; propose closure when the last has ended."""
     alerts = session.scalars(select(Alert).where(Alert.incident_id == incident.id).order_by(Alert.id)).all()
-    was_open = incident.open_alert_count
+    was_open, was_new = incident.open_alert_count, not incident.alert_count
     still_open = [alert for alert in alerts if alert.phase != Phase.CLOSED]
     incident.alert_count, incident.open_alert_count = len(alerts), len(still_open)
     incident.started_at = min(alert.started_at for alert in alerts)
@@ -98,7 +99,10 @@ def refresh_incident(session: Session, incident: Incident, targets: Sequence[Tar
     incident.historical = all(alert.historical for alert in alerts)
     incident.updated_at = utc_now()
     incident.version += 1
+    before = (incident.lat_deg, incident.lon_deg)
     _take_position(incident, alerts)
+    if was_new or before != (incident.lat_deg, incident.lon_deg):
+        place_incident(session, incident)
     if still_open:
         incident.closure_proposed_at = None
         if incident.kind in TECHNICAL_KINDS and incident.state == State.CLOSED:

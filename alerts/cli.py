@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from alerts import calendar_cli, rollout_cli
+from alerts.areas import cli as areas_cli
+from alerts.catalogue import cli as catalogue_cli
+from alerts.cli_base import ConfigOption, DataOption, at_the_shell, database_of, say, settings_of
 from towerwatch.errors import TowerwatchError
-from towerwatch.logs import configure_logging
 
 if TYPE_CHECKING:
-    from alerts.config import CentralConfig
     from alerts.program import Part
     from alerts.store.database import Database
 
@@ -30,13 +30,17 @@ app.add_typer(token_app, name="token")
 app.add_typer(artifact_app, name="artifact")
 app.add_typer(letters_app, name="dead-letters")
 app.add_typer(audit_app, name="audit")
+app.add_typer(catalogue_cli.app, name="catalogue")
+app.add_typer(areas_cli.app, name="areas")
+app.add_typer(areas_cli.roster_app, name="rosters")
 app.add_typer(calendar_cli.app, name="calendar")
 app.add_typer(rollout_cli.app, name="rollout")
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file; without one all defaults hold.")
+RoleOption = Annotated[str, typer.Option(help="administrator, operator, department, grid_worker or viewer")]
+AreaOption = Annotated[str | None, typer.Option(help="Id of the area outside of which nothing is seen.")]
+DepartmentOption = Annotated[
+    str | None, typer.Option(help="Id of the department whose tasks alone are seen.")
 ]
-DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Overrides data_dir of the file.")]
 
 
 @app.command()
@@ -52,16 +56,14 @@ def up(
     from alerts import program  # noqa: PLC0415 - help must not load the web stack
     from alerts.broker_part import BrokerPart  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central")
-    with _database(settings) as database, program.alone(database, "consume", "work"):
+    settings = settings_of(config, data_dir, "central")
+    with database_of(settings) as database, program.alone(database, "consume", "work"):
         workers, senders = program.work_parts(settings, database)
         server, keeper = program.serve_parts(settings, database)
         brokers: list[Part] = [BrokerPart(settings.broker)] if embedded_broker else []
         consumers = program.consume_parts(settings, database, workers)
         _say_password(database)
-        _run(
-            [*brokers, *senders, *workers, *consumers, keeper, server], lambda: _say(f"serving {server.url}")
-        )
+        _run([*brokers, *senders, *workers, *consumers, keeper, server], lambda: say(f"serving {server.url}"))
 
 
 @app.command()
@@ -69,9 +71,9 @@ def consume(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Take messages from the broker into the inbox."""
     from alerts import program  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central-consume")
-    with _database(settings) as database, program.alone(database, "consume"):
-        _run(program.consume_parts(settings, database), lambda: _say("consuming"))
+    settings = settings_of(config, data_dir, "central-consume")
+    with database_of(settings) as database, program.alone(database, "consume"):
+        _run(program.consume_parts(settings, database), lambda: say("consuming"))
 
 
 @app.command()
@@ -79,10 +81,10 @@ def work(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Apply the inbox to incidents, and send webhooks."""
     from alerts import program  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central-work")
-    with _database(settings) as database, program.alone(database, "work"):
+    settings = settings_of(config, data_dir, "central-work")
+    with database_of(settings) as database, program.alone(database, "work"):
         workers, senders = program.work_parts(settings, database)
-        _run([*senders, *workers], lambda: _say("working"))
+        _run([*senders, *workers], lambda: say("working"))
 
 
 @app.command()
@@ -90,11 +92,11 @@ def serve(config: ConfigOption = None, data_dir: DataOption = None) -> None:
     """Serve API and console."""
     from alerts import program  # noqa: PLC0415
 
-    settings = _settings(config, data_dir, "central-serve")
-    with _database(settings) as database:
+    settings = settings_of(config, data_dir, "central-serve")
+    with database_of(settings) as database:
         server, keeper = program.serve_parts(settings, database)
         _say_password(database)
-        _run([keeper, server], lambda: _say(f"serving {server.url}"))
+        _run([keeper, server], lambda: say(f"serving {server.url}"))
 
 
 @app.command()
@@ -111,18 +113,18 @@ def enrol(
     """Write the one file that a box needs: ids, addresses, certificate, key, authority, token."""
     from alerts import enrol as enrolment  # noqa: PLC0415
 
-    settings = _settings(config, data_dir)
+    settings = settings_of(config, data_dir)
     if plain:
         settings = settings.model_copy(update={"enrol": settings.enrol.model_copy(update={"tls": False})})
     path = out or Path(f"{edge}.enrol.json")
-    with _database(settings) as database:
+    with database_of(settings) as database:
         bundle = enrolment.enrol(database, settings, edge, site, again=again, path=path)
     broker = bundle["broker"]
     if "key_pem" in broker:
-        _say(f"wrote {path}: carry it to the box and delete it here; it holds a key and a token")
+        say(f"wrote {path}: carry it to the box and delete it here; it holds a key and a token")
         return
-    _say(f"wrote {path}: carry it to the box and delete it here; it holds a token")
-    _say(f"no certificate in it: {broker['host']}:{broker['port']} is used without TLS")
+    say(f"wrote {path}: carry it to the box and delete it here; it holds a token")
+    say(f"no certificate in it: {broker['host']}:{broker['port']} is used without TLS")
 
 
 @app.command()
@@ -130,9 +132,9 @@ def revoke(edge: str, config: ConfigOption = None, data_dir: DataOption = None) 
     """Refuse a box from now on: its token, and what it sends. Take its certificate from the broker too."""
     from alerts.enrol import revoke as revoke_edge  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
+    with database_of(settings_of(config, data_dir)) as database:
         revoke_edge(database, edge)
-    _say(f"box {edge} is revoked")
+    say(f"box {edge} is revoked")
 
 
 @app.command()
@@ -151,14 +153,14 @@ def certificate(
     if "/" in name or name.startswith("."):
         msg = f"name {name!r}: it becomes a file name"
         raise typer.BadParameter(msg)
-    authority = Authority(_settings(config, data_dir).data_dir / "authority")
+    authority = Authority(settings_of(config, data_dir).data_dir / "authority")
     authority.open()
     issued, key = authority.issue(name, hosts=tuple(host or ()))
     out.mkdir(parents=True, exist_ok=True)
     (out / "ca.pem").write_text(authority.certificate_pem, encoding="ascii")
     (out / f"{name}.pem").write_text(issued, encoding="ascii")
     write_private(out / f"{name}.key", key.encode())
-    _say(f"wrote ca.pem, {name}.pem and {name}.key to {out}")
+    say(f"wrote ca.pem, {name}.pem and {name}.key to {out}")
 
 
 @app.command("export-verdicts")
@@ -171,10 +173,10 @@ def export_verdicts(
     from alerts import export  # noqa: PLC0415
     from alerts.evidence import BlobStore  # noqa: PLC0415
 
-    settings = _settings(config, data_dir)
-    with _database(settings) as database:
+    settings = settings_of(config, data_dir)
+    with database_of(settings) as database:
         count = export.export_verdicts(database, BlobStore(settings.data_dir / "evidence"), out)
-    _say(f"wrote {count} judged alerts to {out}")
+    say(f"wrote {count} judged alerts to {out}")
 
 
 @app.command()
@@ -198,22 +200,38 @@ def schema(
     else:
         msg = f"{what!r}: write messages, verdicts or api"
         raise typer.BadParameter(msg)
-    _say(json.dumps(document, indent=2, ensure_ascii=False))
+    say(json.dumps(document, indent=2, ensure_ascii=False))
 
 
 @user_app.command("add")
 def user_add(
     name: str,
-    role: Annotated[str, typer.Option(help="administrator, operator or viewer")] = "operator",
+    role: RoleOption = "operator",
+    area: AreaOption = None,
+    department: DepartmentOption = None,
     config: ConfigOption = None,
     data_dir: DataOption = None,
 ) -> None:
     """Add a person; the password is asked for, or read from standard input."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
+    from alerts.services.rights import Within  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
-        PeopleService(database).create_user(name, _ask_password(), role)
-    _say(f"added {name} ({role})")
+    with database_of(settings_of(config, data_dir)) as database:
+        PeopleService(database).create_user(
+            name, _ask_password(), role, where=Within(area, department), by=at_the_shell()
+        )
+    say(f"added {name} ({role})")
+
+
+@user_app.command("list")
+def user_list(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Print who may log in, with role, area and department."""
+    from alerts.services.people import PeopleService  # noqa: PLC0415
+
+    with database_of(settings_of(config, data_dir)) as database:
+        for user in PeopleService(database).list_users():
+            where = " ".join(part for part in (user.area, user.department) if part)
+            say(f"{user.name} {user.role} {where}{' disabled' if user.disabled_at else ''}".rstrip())
 
 
 @user_app.command("passwd")
@@ -221,23 +239,44 @@ def user_passwd(name: str, config: ConfigOption = None, data_dir: DataOption = N
     """Change a password, and end that person's sessions."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
-        PeopleService(database).set_password(name, _ask_password())
-    _say(f"changed the password of {name}")
+    with database_of(settings_of(config, data_dir)) as database:
+        PeopleService(database).set_password(name, _ask_password(), by=at_the_shell())
+    say(f"changed the password of {name}")
 
 
 @token_app.command("create")
 def token_create(
     name: str,
-    role: Annotated[str, typer.Option(help="administrator, operator or viewer")] = "operator",
+    role: RoleOption = "operator",
+    *,
+    scope: Annotated[list[str] | None, typer.Option(help="A right out of the role's; repeat.")] = None,
+    days: Annotated[int | None, typer.Option(help="How long it holds; for ever without it.")] = None,
+    area: AreaOption = None,
+    department: DepartmentOption = None,
     config: ConfigOption = None,
     data_dir: DataOption = None,
 ) -> None:
     """Print a bearer token for scripts, the only time it can be seen."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
+    from alerts.services.rights import Within  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
-        _say(PeopleService(database).create_token(name, role))
+    with database_of(settings_of(config, data_dir)) as database:
+        token = PeopleService(database).create_token(
+            name, role, scopes=scope, where=Within(area, department), days=days, by=at_the_shell()
+        )
+    say(token)
+
+
+@token_app.command("list")
+def token_list(config: ConfigOption = None, data_dir: DataOption = None) -> None:
+    """Print the tokens there are, with role, scopes and life; never the tokens themselves."""
+    from alerts.services.people import PeopleService  # noqa: PLC0415
+
+    with database_of(settings_of(config, data_dir)) as database:
+        for token in PeopleService(database).list_tokens():
+            scopes = "all" if token.scopes is None else ",".join(token.scopes)
+            ends = f" until {token.expires_at:%Y-%m-%d}" if token.expires_at else ""
+            say(f"{token.name} {token.role} {scopes}{ends}{' revoked' if token.revoked_at else ''}")
 
 
 @token_app.command("revoke")
@@ -245,9 +284,9 @@ def token_revoke(name: str, config: ConfigOption = None, data_dir: DataOption = 
     """End a token."""
     from alerts.services.people import PeopleService  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
-        PeopleService(database).revoke_token(name)
-    _say(f"revoked {name}")
+    with database_of(settings_of(config, data_dir)) as database:
+        PeopleService(database).revoke_token(name, by=at_the_shell())
+    say(f"revoked {name}")
 
 
 @artifact_app.command("add")
@@ -259,11 +298,11 @@ def artifact_add(
     """Put a file where boxes can fetch it; print its SHA-256."""
     from alerts.evidence import BlobStore, add_artifact  # noqa: PLC0415
 
-    settings = _settings(config, data_dir)
-    with _database(settings) as database:
+    settings = settings_of(config, data_dir)
+    with database_of(settings) as database:
         store = BlobStore(settings.data_dir / "artifacts")
         store.open()
-        _say(add_artifact(database, store, file))
+        say(add_artifact(database, store, file))
 
 
 @audit_app.command("verify")
@@ -279,12 +318,12 @@ def audit_verify(
     from alerts.store.audit import parse_end, verify  # noqa: PLC0415
 
     end = parse_end(known) if known is not None else None
-    with _database(_settings(config, data_dir)) as database, database.read() as session:
+    with database_of(settings_of(config, data_dir)) as database, database.read() as session:
         found = verify(session, end)
     if found.fault is not None:
         msg = f"audit: {found.fault} ({found.rows} rows before it are good)"
         raise TowerwatchError(msg)
-    _say(f"audit: {found.rows} rows, unbroken; note its end: {found.rows}:{found.head}")
+    say(f"audit: {found.rows} rows, unbroken; note its end: {found.rows}:{found.head}")
 
 
 @letters_app.command("list")
@@ -293,9 +332,9 @@ def letters_list(config: ConfigOption = None, data_dir: DataOption = None) -> No
     from alerts.inbox import list_dead_letters  # noqa: PLC0415
     from alerts.work import list_parked  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
+    with database_of(settings_of(config, data_dir)) as database:
         for item in [*list_dead_letters(database), *list_parked(database)]:
-            _say(json.dumps(item, ensure_ascii=False))
+            say(json.dumps(item, ensure_ascii=False))
 
 
 @letters_app.command("retry")
@@ -305,31 +344,10 @@ def letters_retry(config: ConfigOption = None, data_dir: DataOption = None) -> N
     from alerts.outbox import retry_failed  # noqa: PLC0415
     from alerts.work import retry_parked  # noqa: PLC0415
 
-    with _database(_settings(config, data_dir)) as database:
+    with database_of(settings_of(config, data_dir)) as database:
         went_in, stay = retry_dead_letters(database)
         parked, failed = retry_parked(database), retry_failed(database)
-    _say(
-        f"{went_in} dead letters went in, {stay} stay; {parked} parked rows and {failed} notifications again"
-    )
-
-
-def _settings(config: Path | None, data_dir: Path | None, service: str | None = None) -> CentralConfig:
-    """Read the configuration; a service logs what it does, a single command only what is wrong."""
-    from alerts.config import load_config  # noqa: PLC0415
-
-    configure_logging(service or "central", level="INFO" if service else "WARNING")
-    return load_config(config, data_dir)
-
-
-@contextmanager
-def _database(settings: CentralConfig) -> Iterator[Database]:
-    from alerts.program import open_database  # noqa: PLC0415
-
-    database = open_database(settings)
-    try:
-        yield database
-    finally:
-        database.close()
+    say(f"{went_in} dead letters went in, {stay} stay; {parked} parked rows and {failed} notifications again")
 
 
 def _run(parts: Sequence[Part], on_ready: Callable[[], None]) -> None:
@@ -346,12 +364,7 @@ def _say_password(database: Database) -> None:
 
     line = first_password(database)
     if line is not None:
-        _say(line)
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
-    typer.get_text_stream("stdout").flush()
+        say(line)
 
 
 def _ask_password() -> str:

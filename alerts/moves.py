@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from alerts.catalogue.filing import file_under
 from alerts.deadlines import WAITS_FOR, Escalation, next_reminder
 from alerts.outbox import Event, Target, owe
 from alerts.states import (
@@ -62,6 +63,8 @@ def move(
     if action in {Action.SEND_BACK, Action.REOPEN}:
         row.round += 1
     _enter(row, after)
+    if after is State.FILED:
+        file_under(session, row)
     if action is Action.WITHDRAW:
         row.look_at = row.updated_at
     row.dismiss_reason = reason

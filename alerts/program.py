@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
+from alerts.catalogue.service import CatalogueService
 from alerts.config import CentralConfig
 from alerts.consume import Consumer
 from alerts.handling import handling_of
@@ -180,6 +181,7 @@ def consume_parts(config: CentralConfig, database: Database, workers: Sequence[W
 
 def work_parts(config: CentralConfig, database: Database) -> tuple[list[Worker], list[Part]]:
     """Return the workers (one on SQLite, whose writers take turns anyway), and senders and the ticker."""
+    CatalogueService(database).ensure_starter()
     count = 1 if database.is_sqlite else config.work.workers
     handling = handling_of(config)
     workers = [Worker(database, config.work, handling.targets, index=index) for index in range(count)]
@@ -197,6 +199,7 @@ def _people_senders(config: CentralConfig, database: Database) -> list[Part]:
 
 def serve_parts(config: CentralConfig, database: Database) -> tuple[WebServer, Keeper]:
     """Return the web server with API and console, and what keeps its evidence within bounds."""
+    CatalogueService(database).ensure_starter()
     context = make_context(config, database)
     keeper = Keeper(database, context.evidence, config.evidence, context.player.forget)
     return WebServer(create_app(context), config.serve, database), keeper

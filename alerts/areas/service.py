@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
-from shapely.geometry import shape
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from alerts.areas.geojson import ORDER, AreaIndex, AreaShape, Level
+from alerts.areas.geojson import AreaShape, Level
+from alerts.areas.placing import areas_now, place_incident
 from alerts.areas.roster import ShiftRow
-from alerts.services.errors import Conflict, NotFound
+from alerts.services.errors import Conflict
 from alerts.store import audit
 from alerts.store.city import Area, IncidentArea, Shift
 from alerts.store.database import Database
-from alerts.store.tables import Camera, Incident, User
+from alerts.store.tables import Incident, User
 from towerwatch.timebase import utc_now
 
 PIECE = 500  # incidents that are placed at a time
@@ -65,7 +64,6 @@ class AreaService:
         """Keep the database, and the zone that rosters are written in."""
         self._database = database
         self.zone = zone
-        self._index: tuple[int, AreaIndex] | None = None
 
     def import_areas(self, areas: Iterable[AreaShape], by: str) -> int:
         """Make these the areas that there are; incidents are placed in them anew.
@@ -95,7 +93,7 @@ class AreaService:
             session.execute(update(Area), parents)
             session.execute(delete(IncidentArea))
             for incident in session.scalars(select(Incident).execution_options(yield_per=PIECE)):
-                self.place(session, incident)
+                place_incident(session, incident)
             audit.record(session, by, "areas import", "areas", {"areas": len(wanted), "removed": gone[:50]})
         return len(wanted)
 
@@ -116,12 +114,12 @@ class AreaService:
     def list_areas(self) -> tuple[AreaView, ...]:
         """List areas, largest first."""
         with self._database.read() as session:
-            return tuple(map(_view, self._load(session).areas))
+            return tuple(map(_view, areas_now(session).areas))
 
     def shapes(self) -> tuple[AreaShape, ...]:
         """Return areas with their polygons, largest first."""
         with self._database.read() as session:
-            return self._load(session).areas
+            return areas_now(session).areas
 
     def list_shifts(self) -> tuple[DutyView, ...]:
         """List who is on duty, whenever."""
@@ -133,7 +131,7 @@ class AreaService:
     ) -> InCharge:
         """Return the areas of a place, and who is on duty there at a time (now)."""
         with self._database.read() as session:
-            areas = self._load(session).at(lat_deg, lon_deg)
+            areas = areas_now(session).at(lat_deg, lon_deg)
             duty = self.on_duty(session, lat_deg, lon_deg, at or utc_now(), department)
         return InCharge(areas=tuple(map(_view, areas)), on_duty=duty)
 
@@ -145,7 +143,7 @@ class AreaService:
         ``department`` None asks for the grid worker of the place.
         """
         local = at.astimezone(self.zone)
-        for area in self._load(session).at(lat_deg, lon_deg):
+        for area in areas_now(session).at(lat_deg, lon_deg):
             rows = session.scalars(
                 select(Shift).where(Shift.area == area.id, _of(department)).order_by(Shift.id)
             )
@@ -153,38 +151,6 @@ class AreaService:
             if found:
                 return found
         return ()
-
-    def place(self, session: Session, incident: Incident) -> None:
-        """Note the areas that an incident lies in, by its position or else by its camera's."""
-        lat, lon = incident.lat_deg, incident.lon_deg
-        if lat is None or lon is None:
-            camera = session.get(Camera, (incident.edge, incident.camera))
-            lat, lon = (camera.lat_deg, camera.lon_deg) if camera is not None else (None, None)
-        wanted = set()
-        if lat is not None and lon is not None:
-            wanted = {area.id for area in self._load(session).at(lat, lon)}
-        mine = IncidentArea.incident_id == incident.id
-        known = set(session.scalars(select(IncidentArea.area).where(mine)))
-        if known - wanted:
-            session.execute(delete(IncidentArea).where(mine, IncidentArea.area.in_(known - wanted)))
-        session.add_all(IncidentArea(incident_id=incident.id, area=area) for area in sorted(wanted - known))
-
-    def require(self, session: Session, area: str) -> None:
-        """Raise :class:`NotFound` for an area that there is not."""
-        if session.get(Area, area) is None:
-            msg = f"there is no area {area!r}"
-            raise NotFound(msg)
-
-    def _load(self, session: Session) -> AreaIndex:
-        """Return the areas as they are now; the tree is built once for each import."""
-        generation = session.scalar(select(func.max(Area.generation))) or 0
-        index = self._index
-        if index is None or index[0] != generation:
-            rows = sorted(
-                session.scalars(select(Area).order_by(Area.id)), key=lambda row: ORDER[Level(row.level)]
-            )
-            index = self._index = (generation, AreaIndex(map(_shape, rows)))
-        return index[1]
 
 
 def _refuse_orphans(session: Session, wanted: set[str]) -> None:
@@ -197,11 +163,6 @@ def _refuse_orphans(session: Session, wanted: set[str]) -> None:
 
 def _of(department: str | None) -> ColumnElement[bool]:
     return Shift.department.is_(None) if department is None else Shift.department == department
-
-
-def _shape(row: Area) -> AreaShape:
-    polygon: Any = shape(row.geometry)
-    return AreaShape(row.id, Level(row.level), row.zh, row.en, row.parent, polygon)
 
 
 def _view(area: AreaShape) -> AreaView:

@@ -10,9 +10,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from alerts.areas.geojson import MAX_BYTES, AreaShape, Level, read_areas
 from alerts.areas.roster import read_roster
 from alerts.areas.service import DutyView, InCharge
+from alerts.catalogue.filing import LoadedCatalogue
 from alerts.catalogue.model import Category, Department, Flow, Item
 from alerts.catalogue.read import read_catalogue
-from alerts.catalogue.service import LoadedCatalogue, VersionView
+from alerts.catalogue.service import VersionView
 from alerts.http.auth import Ctx, SomeUser
 from alerts.http.fleet import GEOJSON
 from alerts.http.incidents import in_range

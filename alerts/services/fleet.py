@@ -7,12 +7,13 @@ from typing import Any
 
 from sqlalchemy import select
 
+from alerts.areas.placing import place_incident
 from alerts.messages import Freshness
 from alerts.services.errors import Invalid, NotFound
 from alerts.services.views import CameraView, EdgeView
 from alerts.store import journal
 from alerts.store.database import Database
-from alerts.store.tables import Camera, Edge, OutboxStream, Part
+from alerts.store.tables import Camera, Edge, Incident, OutboxStream, Part
 from towerwatch.timebase import utc_now
 
 MAX_NAME = 128
@@ -76,6 +77,10 @@ class FleetService:
             row.lat_deg, row.lon_deg = lat_deg, lon_deg
             row.name = name if name is not None else row.name
             journal.changed(session, "camera", f"{edge}/{camera}", "placed")
+            session.flush()
+            here = (Incident.edge == edge, Incident.camera == camera, Incident.lat_deg.is_(None))
+            for incident in session.scalars(select(Incident).where(Incident.open, *here)):
+                place_incident(session, incident)
             return _camera_view(row, owner.site)
 
     def parts(self) -> dict[str, dict[str, Any]]:

@@ -80,6 +80,8 @@ def summary_fields(row: Incident, camera: Camera | None) -> dict[str, Any]:
         "due_at": row.due_at,
         "score": row.score,
         "merged_into": row.merged_into,
+        "catalogue": row.catalogue,
+        "flow": row.flow,
         "version": row.version,
         "actions": actions_from(state),
     }

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from alerts.catalogue.filing import flow_of
 from alerts.deadlines import STAGES, WAITS_FOR, Limits, dues, later
 from alerts.handling import Handling
 from alerts.messages import Kind
@@ -196,7 +197,7 @@ class TaskService:
         limits: Limits | None,
     ) -> tuple[TaskView, ...]:
         now, how = utc_now(), self._handling
-        limits = limits or how.limits[Kind(row.kind)]
+        limits = limits or _filed_limits(session, row) or how.limits[Kind(row.kind)]
         due = dues(limits, now, how.calendar)
         counted = select(Task.department, func.count()).where(Task.incident_id == row.id)
         before: dict[str, int] = {name: n for name, n in session.execute(counted.group_by(Task.department))}  # noqa: C416 - rows are no pairs to mypy
@@ -270,6 +271,12 @@ class TaskService:
                     actor=user,
                 )
             )
+
+
+def _filed_limits(session: Session, row: Incident) -> Limits | None:
+    """Return the limits of the flow that an incident is filed under; None without one."""
+    flow = flow_of(session, row)
+    return Limits(flow.accept, flow.arrive, flow.close) if flow is not None else None
 
 
 def announce(

@@ -206,6 +206,8 @@ class IncidentSummary(View):
     due_at: datetime | None
     score: int | None
     merged_into: int | None
+    catalogue: int | None = None
+    flow: str | None = None
     version: int
     actions: tuple[Action, ...]
 

@@ -211,6 +211,7 @@ class Incident(Base):
         ),
         Index("ix_incidents_correlate", "kind", "open", "correlation_key"),
         Index("ix_incidents_state_id", "state", "id"),
+        Index("ix_incidents_updated_at_id", "updated_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -243,6 +244,8 @@ class Incident(Base):
     round: Mapped[int] = mapped_column(default=1)  # of dispatching; sending back and reopening begin another
     score: Mapped[int | None]  # 1 (poor) to 5 (very good), once evaluated
     merged_into: Mapped[int | None] = mapped_column(ForeignKey("incidents.id"))
+    catalogue: Mapped[int | None]  # the version of the catalogue, and the flow of it,
+    flow: Mapped[str | None] = mapped_column(String(6))  # that it is filed under
     look_at: Mapped[datetime | None] = mapped_column(index=True)  # when its camera is asked to look again
     version: Mapped[int] = mapped_column(default=1)
 

@@ -127,7 +127,7 @@ def test_a_chain_that_was_written_anew_does_not_hold_the_end_that_was_noted(sqli
 
 
 def test_the_command_says_whether_the_chain_holds(sqlite, tmp_path, monkeypatch):
-    monkeypatch.setattr("alerts.cli.configure_logging", lambda *_args, **_more: None)
+    monkeypatch.setattr("alerts.cli_base.configure_logging", lambda *_args, **_more: None)
     say(sqlite, "one", "two")
 
     def call(*more):

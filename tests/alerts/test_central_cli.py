@@ -25,7 +25,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture
 def central(tmp_path, monkeypatch):
     """Call the command line with a data folder of its own; fails on an exit code other than 0."""
-    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
+    monkeypatch.setattr("alerts.cli_base.configure_logging", lambda _program, **_options: None)
 
     def call(*arguments, data_dir=True, **options):
         extra = ["--data-dir", str(tmp_path / "data")] if data_dir else []
@@ -137,7 +137,7 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("arguments", BAD_INPUT.values(), ids=BAD_INPUT)
 def test_bad_input_is_told_from_failure(database, tmp_path, monkeypatch, arguments):
-    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
+    monkeypatch.setattr("alerts.cli_base.configure_logging", lambda _program, **_options: None)
     arguments = ["central", *arguments, "--data-dir", str(tmp_path / "data")]
     assert CliRunner().invoke(front_door, arguments).exit_code == 2
     # a name that is taken is no mistake of writing: the world is another than thought
@@ -147,7 +147,7 @@ def test_bad_input_is_told_from_failure(database, tmp_path, monkeypatch, argumen
 
 
 def test_a_port_that_is_taken_is_a_failure_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("alerts.cli.configure_logging", lambda _program, **_options: None)
+    monkeypatch.setattr("alerts.cli_base.configure_logging", lambda _program, **_options: None)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         file = tmp_path / "central.yaml"
@@ -190,7 +190,7 @@ def test_a_part_that_cannot_run_is_an_error(central, monkeypatch, command):
 def test_a_single_command_logs_only_what_is_wrong(tmp_path, monkeypatch):
     levels = []
     monkeypatch.setattr(
-        "alerts.cli.configure_logging", lambda program, level: levels.append((program, level))
+        "alerts.cli_base.configure_logging", lambda program, level: levels.append((program, level))
     )
     CliRunner().invoke(app, ["export-verdicts", "--out", str(tmp_path / "out"), "--data-dir", str(tmp_path)])
     assert levels == [("central", "WARNING")]

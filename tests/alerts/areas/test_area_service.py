@@ -8,9 +8,10 @@ from central_kit import alert, apply_all, place
 from sqlalchemy import select
 
 from alerts.areas.geojson import read_areas
+from alerts.areas.placing import place_incident
 from alerts.areas.roster import read_roster
 from alerts.areas.service import AreaService
-from alerts.services.errors import Conflict, NotFound
+from alerts.services.errors import Conflict
 from alerts.store.city import IncidentArea
 from alerts.store.tables import Incident
 
@@ -71,11 +72,7 @@ def placed(database):
 
 
 def test_an_incident_lies_in_all_its_areas_and_is_placed_anew_when_they_change(database, manned, read):
-    apply_all(database, [alert("a", position=place(33.05, 112.05))])
-    with database.write() as session:
-        incident = session.get(Incident, 1)
-        manned.place(session, incident)
-        manned.place(session, incident)
+    apply_all(database, [alert("a", position=place(33.05, 112.05)), alert("a", "updated", 1)])
     assert placed(database) == ["city", "g1", "t1", "west"]
     document = town()
     document["features"][4] = feature("g1", "grid", square(112.1, 33.1, 112.2, 33.2))
@@ -84,14 +81,12 @@ def test_an_incident_lies_in_all_its_areas_and_is_placed_anew_when_they_change(d
     with database.write() as session:
         incident = session.get(Incident, 1)
         incident.lat_deg, incident.lon_deg = 33.15, 112.9
-        manned.place(session, incident)
+        place_incident(session, incident)
     assert placed(database) == ["city", "east"]
 
 
 def test_an_incident_without_a_place_lies_nowhere(database, manned):
     apply_all(database, [alert("a")])
-    with database.write() as session:
-        manned.place(session, session.get(Incident, 1))
     assert placed(database) == []
 
 
@@ -126,11 +121,7 @@ def test_another_process_sees_new_areas_at_once(database, areas, read):
     assert other.shapes()[0].polygon.area == 1
 
 
-def test_what_is_not_there_is_said(database, manned, tmp_path):
-    with database.read() as session:
-        manned.require(session, "g1")
-        with pytest.raises(NotFound, match="no area 'g9'"):
-            manned.require(session, "g9")
+def test_a_shift_in_an_area_that_is_not_there_is_refused(manned, tmp_path):
     rows = read_roster(write_roster(tmp_path / "r.csv"), {"g1", "t1", "west", "city"})
     moved = [rows[0].model_copy(update={"area": "g9"})]
     with pytest.raises(Conflict, match="no area g9"):

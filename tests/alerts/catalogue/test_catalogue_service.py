@@ -1,9 +1,12 @@
 import pytest
 from catalogue_kit import DEPARTMENTS, city_rows, flow_row, table, write_xlsx
+from central_kit import alert, apply_all
 
+from alerts.catalogue.filing import KEPT
 from alerts.catalogue.read import read_catalogue
-from alerts.catalogue.service import KEPT, CatalogueService
+from alerts.catalogue.service import CatalogueService
 from alerts.messages import Kind
+from alerts.services.bundle import open_services
 from alerts.services.errors import NotFound
 
 
@@ -20,16 +23,13 @@ def small(tmp_path):
     return make
 
 
-def test_the_starter_is_there_from_the_start_and_knows_where_an_alert_is_filed(database, catalogues):
+def test_the_starter_is_there_from_the_start_and_knows_where_an_alert_is_filed(catalogues):
     catalogues.ensure_starter()
     catalogues.ensure_starter()
-    with database.read() as session:
-        found = catalogues.current(session)
+    found = catalogues.get()
     assert (found.version, found.catalogue.name) == (1, "starter")
     flow = found.flow_of_kind(Kind.ILLEGAL_PARKING)
     assert (flow.code, flow.department, str(flow.close)) == ("050501", "traffic-police", "2 h")
-    assert found.flow_of_item("0127").code == "012701"
-    assert found.flow_of_item("9999") is None
     assert found.items[found.flow_of_kind(Kind.SMOKE).item].zh == "秸秆焚烧"
 
 
@@ -52,13 +52,11 @@ def test_an_alert_of_a_kind_that_no_item_takes_is_filed_nowhere(catalogues, smal
     assert catalogues.get().flow_of_kind(Kind.SMOKE) is None
 
 
-def test_where_there_is_none_that_is_said(database, catalogues):
+def test_where_there_is_none_that_is_said(catalogues):
     with pytest.raises(NotFound, match="no catalogue yet"):
         catalogues.get()
     with pytest.raises(NotFound, match="no catalogue 7"):
         catalogues.get(7)
-    with database.read() as session:
-        assert catalogues.current(session) is None
 
 
 def test_other_processes_see_a_new_version_at_once(database, catalogues, small):
@@ -75,3 +73,17 @@ def test_a_whole_city_goes_in_and_comes_back_whole(tmp_path, database, catalogue
     city = read_catalogue(write_xlsx(tmp_path / "city.xlsx", city_rows()))
     assert catalogues.import_catalogue(city, "li").size == "12 categories, 105 items, 958 flows"
     assert CatalogueService(database).get().catalogue == city
+
+
+def test_an_incident_is_filed_under_its_flow_and_keeps_it_with_its_limits(database, catalogues, small):
+    services = open_services(database)
+    catalogues.import_catalogue(small(accept="7 min"), "li")
+    apply_all(database, [alert("a"), alert("b", place_key="kerb/2", camera="street-2")])
+    assert services.incidents.confirm(1, user="li").flow == "050501"
+    catalogues.import_catalogue(small(accept="9 min"), "li")
+    services.incidents.confirm(2, user="li")
+    (first,) = services.tasks.dispatch(1, ["police"], user="li")
+    (second,) = services.tasks.dispatch(2, ["police"], user="li")
+    assert (first.accept_due_at - first.assigned_at).total_seconds() == 7 * 60
+    assert (second.accept_due_at - second.assigned_at).total_seconds() == 9 * 60
+    assert services.incidents.get_incident(1).catalogue == 1

@@ -1,0 +1,52 @@
+"""The areas as they are now, held in memory for each database, and the incidents that lie in them."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from shapely.geometry import shape
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from alerts.areas.geojson import ORDER, AreaIndex, AreaShape, Level
+from alerts.store.city import Area, IncidentArea
+from alerts.store.tables import Camera, Incident
+
+# the pool of a database's connections -> the generation of its areas, and the tree over them
+_INDEXES: WeakKeyDictionary[Any, tuple[int, AreaIndex]] = WeakKeyDictionary()
+
+
+def areas_now(session: Session) -> AreaIndex:
+    """Return the areas; the tree is built once for each import."""
+    generation = session.scalar(select(func.max(Area.generation))) or 0
+    pool = session.get_bind().engine.pool
+    held = _INDEXES.get(pool)
+    if held is None or held[0] != generation:
+        rows = sorted(session.scalars(select(Area)), key=lambda row: (ORDER[Level(row.level)], row.id))
+        held = _INDEXES[pool] = (generation, AreaIndex(map(_shape, rows)))
+    return held[1]
+
+
+def place_incident(session: Session, incident: Incident) -> None:
+    """Note the areas that an incident lies in, by its position or else by its camera's."""
+    index = areas_now(session)
+    if not index.areas:
+        return
+    lat, lon = incident.lat_deg, incident.lon_deg
+    if lat is None or lon is None:
+        camera = session.get(Camera, (incident.edge, incident.camera))
+        lat, lon = (camera.lat_deg, camera.lon_deg) if camera is not None else (None, None)
+    wanted = set()
+    if lat is not None and lon is not None:
+        wanted = {area.id for area in index.at(lat, lon)}
+    mine = IncidentArea.incident_id == incident.id
+    known = set(session.scalars(select(IncidentArea.area).where(mine)))
+    if known - wanted:
+        session.execute(delete(IncidentArea).where(mine, IncidentArea.area.in_(known - wanted)))
+    session.add_all(IncidentArea(incident_id=incident.id, area=area) for area in sorted(wanted - known))
+
+
+def _shape(row: Area) -> AreaShape:
+    polygon: Any = shape(row.geometry)
+    return AreaShape(row.id, Level(row.level), row.zh, row.en, row.parent, polygon)
