@@ -28,7 +28,7 @@ class Decode(StrEnum):
 
 @app.callback()
 def edge() -> None:
-    """Watch cameras: check, doctor, run, replay."""
+    """Watch cameras: check, calibrate, doctor, run, replay, score."""
 
 
 def _count(number: int, what: str) -> str:
