@@ -195,7 +195,11 @@ class StatusMessage(WireModel):
 
 
 class CameraHealth(WireModel):
-    """State of one camera over the last health period."""
+    """State of one camera over the last health period.
+
+    ``gap_p95_s`` beside ``interval_s`` says how far an overloaded box stretches the interval; ``looks``
+    and ``spared``: pictures that models were shown, and those in which nothing had changed.
+    """
 
     camera: Id
     state: Freshness
@@ -207,6 +211,9 @@ class CameraHealth(WireModel):
     dropped: Annotated[int, Field(ge=0)]
     lag_p95_ms: Annotated[float, Field(ge=0)] | None = None
     interval_s: Annotated[float, Field(gt=0)]
+    gap_p95_s: Annotated[float, Field(ge=0)] | None = None
+    looks: Annotated[int, Field(ge=0)] = 0
+    spared: Annotated[int, Field(ge=0)] = 0
 
 
 class OutboxHealth(WireModel):

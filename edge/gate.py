@@ -136,7 +136,8 @@ def _sums(pixels: npt.NDArray[np.uint8]) -> Amounts:
     rows, columns = grid_of(pixels)
     missing = (rows * CELL_PX - pixels.shape[0], columns * CELL_PX - pixels.shape[1])
     whole = np.pad(pixels, ((0, missing[0]), (0, missing[1])))
-    return whole.reshape(rows, CELL_PX, columns, CELL_PX).sum(axis=(1, 3), dtype=np.float32)
+    cells = whole.reshape(rows, CELL_PX, columns, CELL_PX)
+    return np.asarray(cells.sum(axis=(1, 3), dtype=np.float32), np.float32)
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ ALERTS_A_PART = 100
 MAX_DETAIL = 100
 GAP_INTERVALS = 3.0  # two analyses further apart than this leave the time between unwatched
 MIN_GAP_S = 3.0
+STRETCHED = 1.25  # of its interval: from there on a camera is looked at less often than it should be
 
 
 @dataclass(slots=True)
@@ -35,7 +36,10 @@ class CameraTally:
     covered_s: float = 0.0
     analysed: int = 0
     dropped: int = 0
+    looks: int = 0
+    spared: int = 0
     lags_ms: list[float] = field(default_factory=list)
+    gaps_s: list[float] = field(default_factory=list)
     last_captured_at: datetime | None = None
     _seen_s: float | None = None
 
@@ -43,6 +47,8 @@ class CameraTally:
         """Count a report in; time since the last good analysis is covered unless it is a gap."""
         self.dropped += report.dropped
         self.analysed += report.analysed
+        self.looks += report.looks
+        self.spared += report.spared
         self.lags_ms += report.lag_ms
         if report.last_captured_at is not None:
             self.last_captured_at = report.last_captured_at
@@ -53,6 +59,7 @@ class CameraTally:
             return
         if self._seen_s is not None:
             gap_s = report.at_s - self._seen_s
+            self.gaps_s.append(gap_s)
             if gap_s <= max(GAP_INTERVALS * self.interval_s, MIN_GAP_S):
                 self.covered_s += gap_s
         self._seen_s = report.at_s
@@ -71,8 +78,12 @@ class CameraTally:
             dropped=self.dropped,
             lag_p95_ms=percentile(self.lags_ms, 0.95),
             interval_s=self.interval_s,
+            gap_p95_s=percentile(self.gaps_s, 0.95),
+            looks=self.looks,
+            spared=self.spared,
         )
-        self.covered_s, self.analysed, self.dropped, self.lags_ms = 0.0, 0, 0, []
+        self.covered_s, self.analysed, self.dropped, self.looks, self.spared = 0.0, 0, 0, 0, 0
+        self.lags_ms, self.gaps_s = [], []
         return health
 
 
@@ -121,3 +132,8 @@ def health_messages(
         )
         for part in range(parts)
     )
+
+
+def stretched(cameras: Sequence[CameraHealth]) -> list[str]:
+    """Return the cameras that were looked at less often than configured, the box being overloaded."""
+    return [one.camera for one in cameras if (one.gap_p95_s or 0.0) > STRETCHED * one.interval_s]

@@ -184,7 +184,9 @@ class CameraPipeline:
         now_s = self._clock.read(frame)
         view = self._views.get(preset)
         decisions: dict[str, Decision] = {}
-        for name, source in view.sources.items() if view else ():
+        if view is None:
+            return Look(frame, preset, now_s, decisions)
+        for name, source in view.sources.items():
             awaited = any(one.lifecycle.awaits_confirmation for one in view.rules if one.source == name)
             decisions[name] = source.decide(frame, now_s, awaited=awaited)
             self.looks[decisions[name].why] += 1

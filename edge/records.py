@@ -71,6 +71,7 @@ class CameraReport:
         analysed: pictures analysed since the last report.
         dropped: pictures the stream dropped since the last report.
         lag_ms: from arrival to the end of analysis, one for each picture analysed since.
+        looks, spared: times a model was shown a picture, and times the change gate spared it one, since.
         picture: evidence of the trouble where there is a picture to show.
 
     """
@@ -84,6 +85,8 @@ class CameraReport:
     analysed: int = 0
     dropped: int = 0
     lag_ms: tuple[float, ...] = ()
+    looks: int = 0
+    spared: int = 0
     picture: EvidenceRef | None = None
 
 

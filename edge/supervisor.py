@@ -27,7 +27,7 @@ from edge.commands import CommandRunner, Trial
 from edge.config import EdgeConfig
 from edge.evidence_index import FOLDER_NAME, EvidenceIndex
 from edge.files import free_bytes
-from edge.health import PERIOD_S, BoxFacts, CameraTally, health_messages
+from edge.health import PERIOD_S, BoxFacts, CameraTally, health_messages, stretched
 from edge.journal import Journal
 from edge.links import Links
 from edge.outbox import Outbox
@@ -383,6 +383,8 @@ class Supervisor:
         )
         for message in health_messages(facts, cameras, self.outbox.open_ids()):
             self._publisher.post("health", encode(message), qos=0)
+        if slow := stretched(cameras):
+            log.warning("cameras are looked at less often than configured", cameras=len(slow), first=slow[:5])
         fresh = sum(camera.state == "fresh" for camera in cameras)
         self._notifier.send(f"STATUS=watching, {fresh} of {len(cameras)} cameras fresh")
 

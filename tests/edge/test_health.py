@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 from edge_kit import T0
@@ -16,7 +17,7 @@ from alerts.messages import (
     encode,
 )
 from edge.clock import STA_NANO, STA_UNSYNC, TIME_ERROR, clock_state, interpret
-from edge.health import BoxFacts, CameraTally, health_messages, percentile
+from edge.health import BoxFacts, CameraTally, health_messages, percentile, stretched
 from edge.records import CameraReport
 
 FRESH = (Freshness.FRESH, None, "")
@@ -55,6 +56,7 @@ def test_only_time_between_good_analyses_is_covered(
     health = tally.close(FRESH, 30.0)
     assert (health.covered_s, health.analysed, health.dropped) == (covered_s, analysed, len(reports))
     again = tally.close(FRESH, 30.0)
+    assert (again.gap_p95_s, again.looks, again.spared) == (None, 0, 0)
     assert (again.covered_s, again.analysed, again.dropped, again.lag_p95_ms) == (0, 0, 0, None)
 
 
@@ -115,3 +117,16 @@ def test_what_the_kernel_says_of_its_clock(
 
 def test_this_machines_clock_can_be_asked() -> None:
     assert isinstance(clock_state().synchronised, bool)
+
+
+def test_a_stretched_interval_and_what_the_gate_spared_are_said() -> None:
+    slow, good = CameraTally("slow", interval_s=2.0), CameraTally("good", interval_s=2.0)
+    for step in range(10):
+        slow.add(replace(report(3.0 * step), looks=1))
+        good.add(replace(report(2.1 * step), spared=1))
+    said = [slow.close(FRESH, 30.0), good.close(FRESH, 30.0)]
+    assert [(one.gap_p95_s, one.looks, one.spared) for one in said] == [
+        (pytest.approx(3.0), 10, 0),
+        (pytest.approx(2.1), 0, 10),
+    ]
+    assert stretched(said) == ["slow"]
