@@ -179,6 +179,28 @@ def export_verdicts(
     say(f"wrote {count} judged alerts to {out}")
 
 
+@app.command("export")
+def export_incident(
+    incident: Annotated[int, typer.Argument(min=1, help="Number of the incident.")],
+    out: Annotated[Path, typer.Option(help="A folder for incident.json and the pictures and clips.")],
+    config: ConfigOption = None,
+    data_dir: DataOption = None,
+    *,
+    blurred: Annotated[
+        bool, typer.Option("--blurred", help="Blur all but the case, and leave clips out.")
+    ] = False,
+) -> None:
+    """Write one incident with its evidence, to hand it on; the audit notes who took what."""
+    from alerts.case_export import export_case  # noqa: PLC0415
+    from alerts.evidence import BlobStore  # noqa: PLC0415
+
+    settings = settings_of(config, data_dir)
+    store = BlobStore(settings.data_dir / "evidence")
+    with database_of(settings) as database:
+        went, stayed = export_case(database, store, incident, out, blurred=blurred, by=at_the_shell())
+    say(f"wrote {went} files of evidence to {out}; {stayed} stayed here")
+
+
 @app.command()
 def schema(
     what: Annotated[str, typer.Argument(help="messages, verdicts or api")] = "messages",
