@@ -5,14 +5,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
+from shapely.geometry import Point
 from sqlalchemy.exc import DBAPIError
 
 from alerts import texts
 from alerts.http.auth import Ctx, OperatorUser, SomeUser
+from alerts.http.context import Context
 from alerts.http.incidents import Wanted
 from alerts.messages import Freshness
 from alerts.metrics import render
-from alerts.services.views import CameraView, EdgeView
+from alerts.services.views import CameraView, EdgeView, UserView
 
 router = APIRouter(tags=["fleet"])
 IdPath = Annotated[str, Path(max_length=64)]
@@ -37,12 +39,12 @@ def list_edges(context: Ctx, _user: SomeUser) -> tuple[EdgeView, ...]:
 @router.get("/api/v1/cameras")
 def list_cameras(
     context: Ctx,
-    _user: SomeUser,
+    user: SomeUser,
     edge: Annotated[str | None, Query(max_length=64)] = None,
     state: Freshness | None = None,
 ) -> tuple[CameraView, ...]:
     """List cameras with their health."""
-    return context.services.fleet.list_cameras(edge=edge, state=state)
+    return _seen(context, user, context.services.fleet.list_cameras(edge=edge, state=state))
 
 
 @router.put("/api/v1/cameras/{edge}/{camera}/place")
@@ -69,7 +71,7 @@ def map_incidents(wanted: Annotated[Wanted, Query()], context: Ctx, user: SomeUs
 
 
 @router.get("/api/v1/map/cameras")
-def map_cameras(context: Ctx, _user: SomeUser) -> JSONResponse:
+def map_cameras(context: Ctx, user: SomeUser) -> JSONResponse:
     """Return cameras that have a place as GeoJSON points."""
     features = [
         _point(
@@ -77,7 +79,7 @@ def map_cameras(context: Ctx, _user: SomeUser) -> JSONResponse:
             camera.lat_deg,
             camera.model_dump(mode="json", include={"edge", "camera", "name", "state", "reason"}),
         )
-        for camera in context.services.fleet.list_cameras()
+        for camera in _seen(context, user, context.services.fleet.list_cameras())
         if camera.lat_deg is not None and camera.lon_deg is not None
     ]
     return _geojson(features, {})
@@ -120,6 +122,21 @@ def healthz(context: Ctx, response: Response) -> dict[str, str]:
         response.status_code = 503
         return {"status": "database away"}
     return {"status": "ok"}
+
+
+def _seen(context: Context, user: UserView, cameras: tuple[CameraView, ...]) -> tuple[CameraView, ...]:
+    """Return the cameras that stand in the area of whoever asks; all of them without one."""
+    if user.area is None:
+        return cameras
+    area = next((area for area in context.services.areas.shapes() if area.id == user.area), None)
+    return tuple(
+        camera
+        for camera in cameras
+        if area is not None
+        and camera.lat_deg is not None
+        and camera.lon_deg is not None
+        and area.polygon.covers(Point(camera.lon_deg, camera.lat_deg))
+    )
 
 
 def _point(lon_deg: float, lat_deg: float, properties: dict[str, Any]) -> dict[str, Any]:

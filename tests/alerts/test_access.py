@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from area_kit import town
-from central_kit import alert, apply_all, hex_id, picture, place
+from central_kit import alert, apply_all, camera_health, health, hex_id, incoming, picture, place
 from fastapi.routing import APIRoute
 from sqlalchemy import update
 
@@ -16,6 +16,7 @@ from alerts.config import ServeSettings
 from alerts.http.access import EDGE, OPEN, RULES
 from alerts.http.app import create_app, make_api
 from alerts.http.context import make_context
+from alerts.inbox import Inbox
 from alerts.services.rights import ROLE_RIGHTS, Right, Within
 from alerts.states import State
 from alerts.store.tables import ApiToken, Incident
@@ -190,6 +191,23 @@ def test_who_sees_a_part_of_the_city_sees_nothing_else(client_of, role, where):
         assert client.get(f"/api/v1/incidents/{number}").status_code == status
         assert client.get(f"/api/v1/alerts/{hex_id(name)}").status_code == status
     assert "part of the city" in client.get("/api/v1/incidents/2").json()["detail"]
+
+
+def test_cameras_and_events_of_elsewhere_are_not_shown(two_places, client_of):
+    cameras = (camera_health("street-1"), camera_health("street-2"))
+    Inbox(two_places.database).commit([incoming(health(cameras=cameras), "health")])
+    for name, lon in (("street-1", 112.05), ("street-2", 112.9)):
+        two_places.services.fleet.place_camera("box-1", name, lat_deg=33.05, lon_deg=lon)
+    client = client_of("operator", area="west")
+    assert [camera["camera"] for camera in client.get("/api/v1/cameras").json()] == ["street-1"]
+    assert len(client.get("/api/v1/map/cameras").json()["features"]) == 1
+    with client.stream("GET", "/api/v1/events") as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == ": listening"
+        for number in (2, 1):
+            two_places.services.tasks.withdraw(number, user="li")
+        heard = next(line for line in lines if line.startswith("data:"))
+    assert json.loads(heard.removeprefix("data:"))["ref"] == "1"
 
 
 @pytest.mark.usefixtures("two_places")
