@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
@@ -24,10 +24,8 @@ class WantedRows(BaseModel):
 
 
 @router.get("/audit")
-def list_audit(wanted: Annotated[WantedRows, Query()], context: Ctx, user: SomeUser) -> AuditPage:
+def list_audit(wanted: Annotated[WantedRows, Query()], context: Ctx, _user: SomeUser) -> AuditPage:
     """List changes, newest first; pass ``next_before`` back as ``before`` to go on."""
-    if user.role != "administrator":
-        raise HTTPException(403, f"role {user.role} may not read the audit")
     query = select(AuditRow).order_by(AuditRow.seq.desc()).limit(wanted.limit + 1)
     if wanted.subject is not None:
         query = query.where(AuditRow.subject == wanted.subject)

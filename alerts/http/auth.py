@@ -67,7 +67,6 @@ def _user(request: Request) -> UserView:
 
 
 SomeUser = Annotated[UserView, Depends(_user)]
-OperatorUser = SomeUser
 
 
 async def _edge(request: Request) -> str:

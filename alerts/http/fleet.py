@@ -9,7 +9,7 @@ from shapely.geometry import Point
 from sqlalchemy.exc import DBAPIError
 
 from alerts import texts
-from alerts.http.auth import Ctx, OperatorUser, SomeUser
+from alerts.http.auth import Ctx, SomeUser
 from alerts.http.context import Context
 from alerts.http.incidents import Wanted
 from alerts.messages import Freshness
@@ -48,9 +48,7 @@ def list_cameras(
 
 
 @router.put("/api/v1/cameras/{edge}/{camera}/place")
-def place_camera(
-    edge: IdPath, camera: IdPath, body: Placement, context: Ctx, _user: OperatorUser
-) -> CameraView:
+def place_camera(edge: IdPath, camera: IdPath, body: Placement, context: Ctx, _user: SomeUser) -> CameraView:
     """Enter where a camera stands."""
     return context.services.fleet.place_camera(
         edge, camera, lat_deg=body.lat_deg, lon_deg=body.lon_deg, name=body.name

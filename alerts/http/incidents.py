@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from alerts.http.auth import Ctx, OperatorUser, SomeUser
+from alerts.http.auth import Ctx, SomeUser
 from alerts.messages import Kind
 from alerts.services.errors import Invalid
 from alerts.services.incidents import MAX_PAGE, IncidentFilter
@@ -157,13 +157,13 @@ def get_incident(incident_id: IncidentId, context: Ctx, _user: SomeUser) -> Inci
 
 
 @router.post("/incidents/{incident_id}/confirm")
-def confirm(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def confirm(incident_id: IncidentId, body: Act, context: Ctx, user: SomeUser) -> IncidentSummary:
     """File an incident: it is real."""
     return context.services.incidents.confirm(incident_id, user=user.name, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/dismiss")
-def dismiss(incident_id: IncidentId, body: Dismissal, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def dismiss(incident_id: IncidentId, body: Dismissal, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Dismiss an incident, with a reason."""
     return context.services.incidents.dismiss(
         incident_id, body.reason, user=user.name, note=body.note, version=body.version
@@ -171,13 +171,13 @@ def dismiss(incident_id: IncidentId, body: Dismissal, context: Ctx, user: Operat
 
 
 @router.post("/incidents/{incident_id}/check")
-def check(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def check(incident_id: IncidentId, body: Act, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Put what is handled up for a check without waiting for the camera's look again."""
     return context.services.incidents.check(incident_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/evaluate")
-def evaluate(incident_id: IncidentId, body: Evaluation, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def evaluate(incident_id: IncidentId, body: Evaluation, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Say how well a closed incident was handled."""
     return context.services.incidents.evaluate(
         incident_id, body.score, user=user.name, note=body.note, version=body.version
@@ -185,25 +185,25 @@ def evaluate(incident_id: IncidentId, body: Evaluation, context: Ctx, user: Oper
 
 
 @router.post("/incidents/{incident_id}/merge")
-def merge(incident_id: IncidentId, body: Merge, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def merge(incident_id: IncidentId, body: Merge, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Move all alerts into another incident of the same kind; return that one."""
     return context.services.groups.merge(incident_id, body.into, user=user.name, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/split")
-def split(incident_id: IncidentId, body: Split, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def split(incident_id: IncidentId, body: Split, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Make a new incident of some of the alerts; return the new one."""
     return context.services.groups.split(incident_id, body.alerts, user=user.name, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/close")
-def close(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def close(incident_id: IncidentId, body: Act, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Close an incident: checked, or filed without anybody having to be sent."""
     return context.services.incidents.close(incident_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/reopen")
-def reopen(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> IncidentSummary:
+def reopen(incident_id: IncidentId, body: Act, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Take a dismissal or closure back."""
     return context.services.incidents.reopen(
         incident_id, user=user.name, note=body.note, version=body.version
@@ -223,7 +223,7 @@ def list_verdicts(alert_id: AlertIdPath, context: Ctx, _user: SomeUser) -> tuple
 
 
 @router.post("/alerts/{alert_id}/verdict")
-def judge_alert(alert_id: AlertIdPath, body: Judgement, context: Ctx, user: OperatorUser) -> VerdictView:
+def judge_alert(alert_id: AlertIdPath, body: Judgement, context: Ctx, user: SomeUser) -> VerdictView:
     """Judge an alert."""
     return context.services.verdicts.judge_alert(
         alert_id, body.verdict, user=user.name, reason=body.reason, note=body.note
@@ -231,7 +231,7 @@ def judge_alert(alert_id: AlertIdPath, body: Judgement, context: Ctx, user: Oper
 
 
 @router.post("/alerts/{alert_id}/box-verdict")
-def judge_box(alert_id: AlertIdPath, body: BoxJudgement, context: Ctx, user: OperatorUser) -> VerdictView:
+def judge_box(alert_id: AlertIdPath, body: BoxJudgement, context: Ctx, user: SomeUser) -> VerdictView:
     """Judge one box of an alert."""
     return context.services.verdicts.judge_box(
         alert_id, body.phase_seq, body.box_index, body.verdict, user=user.name, reason=body.reason

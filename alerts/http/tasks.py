@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from alerts.http.auth import Ctx, OperatorUser, SomeUser
+from alerts.http.auth import Ctx, SomeUser
 from alerts.http.incidents import Act, IncidentId, Note
 from alerts.services.tasks import MAX_DEPARTMENTS, MAX_PAGE, MAX_PROOFS
 from alerts.services.views import TaskPage, TaskView
@@ -62,9 +62,7 @@ def list_tasks(wanted: Annotated[WantedTasks, Query()], context: Ctx, user: Some
 
 
 @router.post("/incidents/{incident_id}/dispatch")
-def dispatch(
-    incident_id: IncidentId, body: Dispatch, context: Ctx, user: OperatorUser
-) -> tuple[TaskView, ...]:
+def dispatch(incident_id: IncidentId, body: Dispatch, context: Ctx, user: SomeUser) -> tuple[TaskView, ...]:
     """Call departments, or further ones along; each gets a task with its limits."""
     return context.services.tasks.dispatch(
         incident_id, body.departments, user=user.name, note=body.note, version=body.version
@@ -72,33 +70,31 @@ def dispatch(
 
 
 @router.post("/incidents/{incident_id}/withdraw")
-def withdraw(incident_id: IncidentId, body: Act, context: Ctx, user: OperatorUser) -> tuple[TaskView, ...]:
+def withdraw(incident_id: IncidentId, body: Act, context: Ctx, user: SomeUser) -> tuple[TaskView, ...]:
     """End all open tasks because the matter has ended by itself; it is up for a check then."""
     return context.services.tasks.withdraw(incident_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/incidents/{incident_id}/send-back")
-def send_back(
-    incident_id: IncidentId, body: Reasoned, context: Ctx, user: OperatorUser
-) -> tuple[TaskView, ...]:
+def send_back(incident_id: IncidentId, body: Reasoned, context: Ctx, user: SomeUser) -> tuple[TaskView, ...]:
     """Have it done again by the departments of the last round."""
     return context.services.tasks.send_back(incident_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/tasks/{task_id}/accept")
-def accept(task_id: TaskId, body: Act, context: Ctx, user: OperatorUser) -> TaskView:
+def accept(task_id: TaskId, body: Act, context: Ctx, user: SomeUser) -> TaskView:
     """Take a task on."""
     return context.services.tasks.accept(task_id, user=user.name, version=body.version)
 
 
 @router.post("/tasks/{task_id}/arrive")
-def arrive(task_id: TaskId, body: Act, context: Ctx, user: OperatorUser) -> TaskView:
+def arrive(task_id: TaskId, body: Act, context: Ctx, user: SomeUser) -> TaskView:
     """Be on the spot."""
     return context.services.tasks.arrive(task_id, user=user.name, version=body.version)
 
 
 @router.post("/tasks/{task_id}/handle")
-def handle(task_id: TaskId, body: Handled, context: Ctx, user: OperatorUser) -> TaskView:
+def handle(task_id: TaskId, body: Handled, context: Ctx, user: SomeUser) -> TaskView:
     """Be done, with proof."""
     return context.services.tasks.handle(
         task_id, body.proofs, user=user.name, note=body.note, version=body.version
@@ -106,18 +102,18 @@ def handle(task_id: TaskId, body: Handled, context: Ctx, user: OperatorUser) -> 
 
 
 @router.post("/tasks/{task_id}/decline")
-def decline(task_id: TaskId, body: Reasoned, context: Ctx, user: OperatorUser) -> TaskView:
+def decline(task_id: TaskId, body: Reasoned, context: Ctx, user: SomeUser) -> TaskView:
     """Give a task back that is somebody else's."""
     return context.services.tasks.decline(task_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/tasks/{task_id}/pause")
-def pause(task_id: TaskId, body: Reasoned, context: Ctx, user: OperatorUser) -> TaskView:
+def pause(task_id: TaskId, body: Reasoned, context: Ctx, user: SomeUser) -> TaskView:
     """Let the limits of a task stand still, for a reason."""
     return context.services.tasks.pause(task_id, user=user.name, note=body.note, version=body.version)
 
 
 @router.post("/tasks/{task_id}/resume")
-def resume(task_id: TaskId, body: Act, context: Ctx, user: OperatorUser) -> TaskView:
+def resume(task_id: TaskId, body: Act, context: Ctx, user: SomeUser) -> TaskView:
     """Let the limits of a task run again, with what was left of them."""
     return context.services.tasks.resume(task_id, user=user.name, version=body.version)
