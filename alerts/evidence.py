@@ -175,6 +175,12 @@ def looks_like(head: bytes, media_type: str) -> bool:
     return head[offset : offset + len(magic)] == magic
 
 
+def picture_type(data: bytes) -> str | None:
+    """Return the media type of a picture by its first bytes; None for what is none that we take."""
+    types = (name for name in MAGIC if name.startswith("image/") and looks_like(data[:16], name))
+    return next(types, None)
+
+
 def note_evidence(database: Database, sha256: str, size: int, media_type: str, edge: str) -> None:
     """Enter a file that has come, and tell the incidents that wait for it."""
     values = {

@@ -24,6 +24,8 @@ SESSION_COOKIE = "tw_session"
 LANGUAGE_COOKIE = "tw_lang"
 THEME_COOKIE = "tw_theme"
 THEMES = ("auto", "light", "dark")
+# keeps a picture (bytes, media type, person) and returns its digest
+KeepPicture = Callable[[bytes, str, str], str]
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Console:
     board: Board
     zone: tzinfo | None
     secure: bool
+    keep_picture: KeepPicture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,38 +16,79 @@ from starlette.requests import Request
 from alerts import texts as shared
 from alerts.console import payload
 from alerts.console.context import Visitor, on_gone, push, to_login, visitor_of
+from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CityMap, EvidencePane, Node
 from alerts.console.formats import duration, local
+from alerts.console.handling import HandlingPanel, pictures
 from alerts.console.rows import SEVERITY
 from alerts.console.shell import attributes, el, frame
 from alerts.console.texts import SEVERITIES
 from alerts.services.errors import Conflict, ServiceError
 from alerts.services.errors import NotFound as IncidentNotFound
+from alerts.services.rights import Right
 from alerts.services.views import AlertView, IncidentView, UserView
 from alerts.states import Action, IllegalTransition
 from towerwatch.timebase import utc_now
 
-ACTION_KEYS = {Action.CONFIRM: "c", Action.DISMISS: "d", Action.CLOSE: "x", Action.REOPEN: "r"}
+ACTION_KEYS = {
+    Action.CONFIRM: "c",
+    Action.DISMISS: "d",
+    Action.DISPATCH: "g",
+    Action.WITHDRAW: "u",
+    Action.CHECK: "v",
+    Action.SEND_BACK: "s",
+    Action.CLOSE: "x",
+    Action.EVALUATE: "e",
+    Action.REOPEN: "r",
+    Action.MERGE: "m",
+}
 _EVIDENCE_TEXTS = (
     "evidence", "boxes", "zones", "no_zones", "judge_hint", "judge_box", "not_here", "no_evidence",
     "box_true", "box_false", "box_unsure", "cancel", "back",
 )  # fmt: skip
+# the note that an action asks for, and whether it is needed
+_NOTES = {
+    Action.CLOSE: ("close_note", False),
+    Action.WITHDRAW: ("withdraw_note", False),
+    Action.SEND_BACK: ("send_back_note", True),
+}
 _REASON_KEYS = "1234567890qe"
 
 
-class IncidentPage:
+class IncidentPage(Dialogs):
     """The page of one incident; it follows what others do to it."""
 
     def __init__(self, visitor: Visitor, client: Client, incident: IncidentView) -> None:
         """Keep what is shown; :meth:`build` makes the page."""
-        self._visitor = visitor
+        self.visitor = self._visitor = visitor
         self._words = visitor.words
         self._client = client
         self._incident = incident
+        self._handling = HandlingPanel(self)
+        self._departments: dict[str, str] = {}
         self._alert_id = incident.alerts[0].id if incident.alerts else None
         self._pane: EvidencePane | None = None
         self._parts: list[tuple[Node, Callable[[], None]]] = []
         self._busy = asyncio.Lock()
+
+    @property
+    def incident(self) -> IncidentView:
+        """The incident, as it was read last."""
+        return self._incident
+
+    def department(self, key: str) -> str:
+        """Return the name of a department, or its id where the catalogue does not know it."""
+        return self._departments.get(key, key)
+
+    async def name_departments(self) -> None:
+        """Read what departments are called here."""
+        catalogue = self._visitor.console.services.catalogue
+        with suppress(IncidentNotFound):
+            loaded = await run_in_threadpool(catalogue.get)
+            zh = self._words.language == "zh"
+            self._departments = {
+                item.id: item.zh if zh else item.en or item.zh for item in loaded.catalogue.departments
+            }
 
     @property
     def _alert(self) -> AlertView | None:
@@ -62,7 +104,9 @@ class IncidentPage:
             with el("section"):
                 self._part(el("div", "tw-episodes"), self._episodes)
                 self._evidence()
+                self._part(el("div"), self._looks)
             with el("aside", "tw-side"):
+                self._part(el("section", "tw-panel tw-tasks"), self._handling.build)
                 self._part(el("section", "tw-panel"), self._facts)
                 self._minimap()
                 self._part(el("section", "tw-panel"), self._timeline)
@@ -115,6 +159,8 @@ class IncidentPage:
         if self._visitor.user.may_act:
             for number, action in enumerate(self._incident.actions):
                 button = el("button", "tw-btn tw-primary" if number == 0 else "tw-btn")
+                if action is Action.MERGE:
+                    button.classes("tw-hide-phone")
                 attributes(button, type="button", data_key=ACTION_KEYS[action], data_action=action)
                 button.on("click", partial(self._ask, action))
                 with button:
@@ -154,6 +200,12 @@ class IncidentPage:
         visitor = self._visitor
         return payload.evidence(alert, self._words, visitor.console.zone, may_judge=visitor.user.may_act)
 
+    def _looks(self) -> None:
+        """Show what the camera saw when it looked again."""
+        if self._incident.looks:
+            el("h2", "tw-looks", self._words("look_again"))
+            pictures(self._incident.looks, self._visitor.base)
+
     def _facts(self) -> None:
         el("h2", text=self._words("facts"))
         pairs = payload.facts(self._incident, self._alert, self._words, self._visitor.console.zone, utc_now())
@@ -188,11 +240,20 @@ class IncidentPage:
     # -- what is done
 
     async def _ask(self, action: Action) -> None:
-        """Confirm and reopen act at once; dismissing asks why, closing what was done."""
+        """Confirm, check and reopen act at once; the others ask for what they need."""
         if action is Action.DISMISS:
             self._dismiss_dialog()
-        elif action is Action.CLOSE:
-            self._note_dialog(action)
+        elif action is Action.DISPATCH:
+            await self._handling.dispatch_dialog()
+        elif action is Action.EVALUATE:
+            self._handling.score_dialog()
+        elif action is Action.MERGE:
+            self._handling.merge_dialog()
+        elif action in _NOTES:
+            label, needed = _NOTES[action]
+            call = partial(self._call, action)
+            name = self._words.name(shared.ACTIONS, action)
+            self.note_dialog(name, label, lambda note, user: call(user, note=note), needed=needed)
         else:
             await self._act(action)
 
@@ -207,8 +268,7 @@ class IncidentPage:
                 attributes(chip, aria_pressed=str(key == reason).lower())
             attributes(submit, disabled=None)
 
-        with self._client, ui.dialog() as dialog, el("div", "tw-dialog"):
-            el("h2", text=words("dismiss_title"))
+        with self.dialog(words("dismiss_title")) as dialog:
             with el("div", "tw-reasons"):
                 for key, reason in zip(_REASON_KEYS, shared.DISMISS_REASONS, strict=True):
                     chips[reason] = el("button", "tw-chip")
@@ -217,73 +277,40 @@ class IncidentPage:
                     with chips[reason]:
                         el("span", text=words.name(shared.DISMISS_REASONS, reason))
                         el("kbd", text=key)
-            note = self._note(words("note"))
+            note = self.note_box(words("note"))
 
             async def done() -> None:
                 dialog.close()
                 await self._act(Action.DISMISS, reason=chosen["reason"], note=note["text"])
 
-            submit = self._ends(dialog, Action.DISMISS, done)
+            submit = self.dialog_end(dialog, words.name(shared.ACTIONS, Action.DISMISS), done)
             attributes(submit, disabled="")
-        _open_once(dialog)
+        self.open_once(dialog)
 
-    def _note_dialog(self, action: Action) -> None:
-        with self._client, ui.dialog() as dialog, el("div", "tw-dialog"):
-            el("h2", text=self._words.name(shared.ACTIONS, action))
-            note = self._note(self._words("close_note"))
-
-            async def done() -> None:
-                dialog.close()
-                await self._act(action, note=note["text"])
-
-            self._ends(dialog, action, done)
-        _open_once(dialog)
-
-    @staticmethod
-    def _note(label: str) -> dict[str, str]:
-        note = {"text": ""}
-        box = attributes(el("textarea", "tw-input"), placeholder=label, aria_label=label, maxlength=512)
-        box.on(
-            "input", lambda e: note.update(text=str(e.args)[:512]), js_handler="(e) => emit(e.target.value)"
-        )
-        return note
-
-    def _ends(self, dialog: ui.dialog, action: Action, done: Callable[[], Any]) -> Node:
-        words = self._words
-        with el("div", "tw-dialog-end"):
-            cancel = attributes(el("button", "tw-btn tw-quiet"), type="button")
-            cancel.on("click", dialog.close)
-            with cancel:
-                el("span", text=words("cancel"))
-                el("kbd", text="Esc")
-            submit = attributes(el("button", "tw-btn tw-primary"), type="button", data_key="Enter")
-            submit.on("click", done)
-            with submit:
-                el("span", text=words.name(shared.ACTIONS, action))
-                el("kbd", text="Enter")
-        return submit
+    def _call(self, action: Action, user: str, *, reason: str = "", note: str = "") -> Any:
+        """Ask the services for one action; Conflict if the incident is not what this page shows."""
+        services, key, version = self._visitor.console.services, self._incident.id, self._incident.version
+        incidents = services.incidents
+        if action is Action.CONFIRM:
+            return incidents.confirm(key, user=user, version=version)
+        if action is Action.DISMISS:
+            return incidents.dismiss(key, reason, user=user, note=note, version=version)
+        noted: dict[Action, Callable[..., Any]] = {
+            Action.CHECK: incidents.check,
+            Action.CLOSE: incidents.close,
+            Action.REOPEN: incidents.reopen,
+            Action.WITHDRAW: services.tasks.withdraw,
+            Action.SEND_BACK: services.tasks.send_back,
+        }
+        return noted[action](key, user=user, note=note, version=version)
 
     async def _act(self, action: Action, *, reason: str = "", note: str = "") -> None:
-        words, incidents = self._words, self._visitor.console.services.incidents
-        version = self._incident.version
-        calls: dict[Action, Callable[[str], Any]] = {
-            Action.CONFIRM: lambda user: incidents.confirm(self._incident.id, user=user, version=version),
-            Action.DISMISS: lambda user: incidents.dismiss(
-                self._incident.id, reason, user=user, note=note, version=version
-            ),
-            Action.CLOSE: lambda user: incidents.close(
-                self._incident.id, user=user, note=note, version=version
-            ),
-            Action.REOPEN: lambda user: incidents.reopen(
-                self._incident.id, user=user, note=note, version=version
-            ),
-        }
-        if await self._ask_service(calls[action]):
-            self._say(words("done", action=words.name(shared.ACTIONS, action)), "positive")
+        call = partial(self._call, action, reason=reason, note=note)
+        await self.do(call, self._words.name(shared.ACTIONS, action))
 
     async def _judge(self, args: dict[str, Any]) -> None:
         verdicts = self._visitor.console.services.verdicts
-        await self._ask_service(
+        await self.do(
             lambda user: verdicts.judge_box(
                 str(args["alert_id"]),
                 int(args["phase_seq"]),
@@ -293,35 +320,29 @@ class IncidentPage:
             )
         )
 
-    async def _ask_service(self, call: Callable[[str], Any]) -> bool:
-        """Do something in the name of who is logged in now, show the new state, say what was refused."""
+    async def do(self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT) -> None:
+        """Do something in the name of who is logged in now, show the new state, say what came of it."""
         words = self._words
         async with self._busy:
             user: UserView | None = await self._visitor.still_in()
-            if user is None or not user.may_act:
-                self._say(words("may_not") if user else words("expired"), "negative")
-                return False
-            done = False
+            if user is None or right not in user.rights:
+                self.say(words("may_not") if user else words("expired"), "negative")
+                return
             try:
                 await run_in_threadpool(call, user.name)
-                done = True
+                if name:
+                    self.say(words("done", action=name), "positive")
             except (Conflict, IllegalTransition):
-                self._say(words("changed_meanwhile"), "warning")
+                self.say(words("changed_meanwhile"), "warning")
             except ServiceError as error:
-                self._say(words("refused", why=str(error)), "negative")
+                self.say(words("refused", why=str(error)), "negative")
             await self.refresh()
-            return done
 
-    def _say(self, text: str, kind: str) -> None:
+    def say(self, text: str, kind: str) -> None:
+        """Show a line for a moment; kind is positive, warning or negative."""
         with self._client:
             ui.notify(text, type=kind, position="top", timeout=2500)  # type: ignore[arg-type]  # one of NiceGUI's
         push(self._client, "document.activeElement?.blur()")
-
-
-def _open_once(dialog: ui.dialog) -> None:
-    """Open a dialog that goes for good when it closes; the next one starts afresh."""
-    dialog.on("hide", dialog.delete)
-    dialog.open()
 
 
 async def incident_page(request: Request, client: Client, incident_id: int) -> Response | None:
@@ -333,5 +354,7 @@ async def incident_page(request: Request, client: Client, incident_id: int) -> R
         incident = await run_in_threadpool(visitor.console.services.incidents.get_incident, incident_id)
     except IncidentNotFound:
         return HTMLResponse(visitor.words("not_found"), status_code=404)
-    IncidentPage(visitor, client, incident).build()
+    page = IncidentPage(visitor, client, incident)
+    await page.name_departments()
+    page.build()
     return None

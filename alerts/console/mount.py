@@ -18,7 +18,7 @@ from alerts.config import ConsoleSettings
 from alerts.console import login
 from alerts.console.board import Board
 from alerts.console.cameras import cameras_page
-from alerts.console.context import Console, console_now, install, visitor_of
+from alerts.console.context import Console, KeepPicture, console_now, install, visitor_of
 from alerts.console.elements import WEB
 from alerts.console.formats import zone_of
 from alerts.console.guard import Guard, content_policy
@@ -44,6 +44,7 @@ def mount_console(
     *,
     secure: bool = False,
     timezone: str | None = None,
+    keep_picture: KeepPicture | None = None,
 ) -> Console:
     """Mount login, map data, static files and pages; call it last, the pages take all that is left.
 
@@ -56,10 +57,11 @@ def mount_console(
         settings: title, language, tiles.
         secure: set the Secure flag on cookies; True behind TLS.
         timezone: IANA name of the city's local time; None is the zone of this machine.
+        keep_picture: where pictures that people hand in go; None where nobody can.
 
     """
     zone = zone_of(timezone)
-    console = Console(services, settings, Board(services, zone), zone, secure)
+    console = Console(services, settings, Board(services, zone), zone, secure, keep_picture)
     install(console)
     app.include_router(login.router)
     app.include_router(router)

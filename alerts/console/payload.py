@@ -152,9 +152,20 @@ def line(entry: TimelineView, words: Words) -> str:
     if reason := detail.get("reason"):
         names = shared.DISMISS_REASONS if reason in shared.DISMISS_REASONS else shared.BLIND_REASONS
         parts.append(words.name(names, reason))
+    parts += _handled(detail, words)
     if note := detail.get("note"):
         parts.append(f"“{note}”")
     return " · ".join(parts)
+
+
+def _handled(detail: dict[str, Any], words: Words) -> list[str]:
+    """Return what a line says of departments, their limits, other incidents and the score."""
+    numbers = [f"#{detail[key]}" for key in ("into", "from") if detail.get(key)]
+    departments = detail.get("departments") or ([detail["department"]] if detail.get("department") else [])
+    named = [(shared.STAGES, detail.get("stage")), (shared.SCORES, detail.get("score"))]
+    level = [words("level", level=detail["level"])] if detail.get("level") else []
+    why = [str(detail["why"])] if detail.get("why") else []
+    return [*departments, *numbers, *(words.name(table, key) for table, key in named if key), *level, *why]
 
 
 def actor(entry: TimelineView, words: Words) -> str:

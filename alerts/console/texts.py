@@ -118,6 +118,22 @@ TEXTS: dict[str, tuple[str, str]] = {
     "still": ("进行中", "ongoing"),
     "submit": ("提交", "Submit"),
     "system": ("系统", "System"),
+    "decline_note": ("退单原因", "Whose is it, or why not yours?"),
+    "departments_hint": ("部门代码，用空格分隔", "Ids of departments, with blanks between"),
+    "in_time": ("按时", "in time"),
+    "late": ("超时", "late"),
+    "left": ("剩余 {time}", "{time} left"),
+    "level": ("督办 {level} 级", "Level {level}"),
+    "look_again": ("摄像机复看", "The camera's look again"),
+    "merge_hint": ("并入的事件编号", "Number of the incident that takes it over"),
+    "no_picture": ("只接受 JPEG 或 PNG 图片", "Only JPEG or PNG pictures are taken"),
+    "over_by": ("超时 {time}", "{time} over"),
+    "pause_note": ("暂停原因", "Why does it pause?"),
+    "paused": ("已暂停", "Paused"),
+    "proof_hint": ("请上传至少一张处置后的照片", "Hand in at least one picture that shows it is done"),
+    "send_back_note": ("哪里不合格", "What is not good enough?"),
+    "tasks": ("处置任务", "Tasks of departments"),
+    "withdraw_note": ("撤回说明（可选）", "Why nobody has to come (optional)"),
     "theme": ("深浅色", "Light or dark"),
     "timeline": ("时间线", "Timeline"),
     "title": ("瞭望 Towerwatch", "Towerwatch"),
@@ -133,6 +149,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "key_dismiss": ("排除", "Dismiss"),
     "key_help": ("显示本帮助", "This help"),
     "key_move": ("列表中下移、上移", "Down and up the list"),
+    "key_check": ("送核查", "To check"),
+    "key_dispatch": ("派遣", "Dispatch"),
+    "key_evaluate": ("评价", "Evaluate"),
+    "key_merge": ("合并", "Merge"),
+    "key_send_back": ("退回重办", "Send back"),
+    "key_task": ("受理、到场、处置完毕、暂停", "Accept, arrive, handled, pause"),
+    "key_withdraw": ("撤回派遣", "Withdraw"),
     "key_next": ("列表中的下一条", "Next in the list"),
     "key_open": ("打开选中的事件", "Open the selected incident"),
     "key_reopen": ("重新打开", "Reopen"),
@@ -144,6 +167,15 @@ TEXTS: dict[str, tuple[str, str]] = {
     "line_alert": ("并入告警", "Alert joined"),
     "line_alert_lost": ("告警失去联系", "Alert lost"),
     "line_closure_proposed": ("建议结案", "Closure proposed"),
+    "line_look_again": ("请摄像机复看", "Camera asked to look again"),
+    "line_looked_again": ("复看完成", "The camera has looked again"),
+    "line_look_failed": ("复看未成", "The camera could not look"),
+    "line_merged": ("并入其他事件的告警", "Alerts of another incident joined"),
+    "line_overdue": ("超时督办", "Overdue"),
+    "line_pause": ("暂停计时", "Pause"),
+    "line_reminder": ("临期提醒", "Reminder"),
+    "line_resume": ("恢复计时", "Resume"),
+    "line_split": ("拆分出新事件", "Split off"),
 }
 
 SEVERITIES: dict[int, tuple[str, str]] = {
@@ -202,8 +234,9 @@ class Words:
 
     def line(self, action: str) -> str:
         """Name what a line of the timeline tells."""
-        if action in shared.ACTIONS:
-            return self.name(shared.ACTIONS, action)
+        for table in (shared.ACTIONS, shared.TASK_ACTIONS):
+            if action in table:
+                return self.name(table, action)
         pair = TEXTS.get(f"line_{action}")
         return pair[self._index] if pair else action.replace("_", " ")
 

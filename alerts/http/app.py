@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerts.evidence import keep_picture
 from alerts.http import (
     accounts,
     audit,
@@ -71,6 +73,7 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
             context.config.console,
             secure=context.config.serve.secure,
             timezone=context.config.console.timezone,
+            keep_picture=partial(keep_picture, context.evidence, context.database),
         )
     return app
 

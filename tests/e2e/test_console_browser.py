@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 from components import CHROMIUM_FLAGS, REPOSITORY, wait_until
-from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car
+from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car, picture, street
 from fresh_nicegui import fresh_nicegui
 
 from alerts.config import CentralConfig, ConsoleSettings
@@ -18,6 +18,7 @@ from alerts.http.app import create_app
 from alerts.http.context import make_context
 from alerts.messages import BlindReason, Freshness, Kind
 from alerts.states import State
+from alerts.store import audit
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402 - after the skip above
@@ -214,6 +215,58 @@ def test_dismiss_with_a_reason_and_go_on_to_the_next(browser: Browser, address: 
     assert world.services.incidents.get_incident(dismissed[0]).dismiss_reason == "red_light"
 
 
+def hand_in(page: Page, count: int) -> None:
+    """Be done with a task: a picture goes with it, and without one nothing does."""
+    page.keyboard.press("h")
+    submit = page.locator('.tw-dialog [data-key="Enter"]')
+    expect(submit).to_be_disabled()
+    proof = {"name": "done.jpg", "mimeType": "image/jpeg", "buffer": picture(street(cars=count))}
+    page.locator('.tw-dialog input[type="file"]').set_input_files(proof)
+    expect(submit).to_be_enabled()
+    shot(page, "handled-dialog-1440-en")
+    submit.click()
+
+
+def test_two_departments_handle_an_incident_by_keyboard(browser: Browser, address: str, world: World) -> None:
+    incident_id = world.send(parked_car(world, camera="street-life"))
+    with visit(browser, address) as page:
+        page.goto(f"{address}/incidents/{incident_id}")
+        page.wait_for_function("window.did_handshake === true")
+        page.keyboard.press("c")
+        expect(page.locator(".tw-state-filed")).to_be_visible()
+        page.keyboard.press("g")
+        page.locator(".tw-dialog textarea").first.fill("traffic-police urban-management")
+        page.locator('.tw-dialog [data-key="Enter"]').click()
+        expect(page.locator(".tw-state-dispatched")).to_be_visible()
+        expect(page.locator(".tw-task")).to_have_count(2)
+        expect(page.locator(".tw-task-limits").first).to_contain_text("left")
+        shot(page, "dispatched-1440-en", whole=True)
+        for key, count in (("a", 2), ("o", 2)):
+            for done in range(1, count + 1):
+                page.keyboard.press(key)
+                state = {"a": "accepted", "o": "on_site"}[key]
+                expect(page.locator(f".tw-task-{state}")).to_have_count(done)
+        for done in (1, 2):
+            hand_in(page, done)
+            expect(page.locator(".tw-task-handled")).to_have_count(done)
+        expect(page.locator(".tw-state-handled")).to_be_visible()
+        expect(page.locator(".tw-proofs img")).to_have_count(2)
+        page.keyboard.press("v")
+        expect(page.locator(".tw-state-to_check")).to_be_visible()
+        page.keyboard.press("x")
+        page.locator('.tw-dialog [data-key="Enter"]').click()
+        expect(page.locator(".tw-state-closed")).to_be_visible()
+        page.keyboard.press("e")
+        page.keyboard.press("5")
+        expect(page.locator(".tw-state-evaluated")).to_be_visible()
+        shot(page, "evaluated-1440-en", whole=True)
+    incident = world.services.incidents.get_incident(incident_id)
+    assert (incident.state, incident.score) == (State.EVALUATED, 5)
+    assert incident.timeline[-2].detail.keys() >= {"before", "after"}
+    with world.database.read() as session:
+        assert audit.verify(session).fault is None
+
+
 def test_what_a_colleague_does_shows_on_an_open_page(browser: Browser, address: str, world: World) -> None:
     incident_id = world.send(parked_car(world, camera="street-colleague"))
     with visit(browser, address) as page:
@@ -263,6 +316,13 @@ def test_on_a_phone_in_chinese(browser: Browser, address: str, world: World) -> 
         expect(page.locator(".tw-light")).to_have_count(0)
         page.locator('[data-action="confirm"]').click()
         expect(page.locator(".tw-state-filed")).to_be_visible()
+        page.locator('[data-action="dispatch"]').click()
+        page.locator(".tw-dialog textarea").first.fill("traffic-police")
+        shot(page, "dispatch-390-zh")
+        page.locator('.tw-dialog [data-key="Enter"]').click()
+        expect(page.locator(".tw-task")).to_have_count(1)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        shot(page, "dispatched-390-zh", whole=True)
         page.goto(f"{address}/cameras")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 

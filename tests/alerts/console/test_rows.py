@@ -56,6 +56,12 @@ def summary(**fields: object) -> IncidentSummary:
         "historical": False,
         "place": None,
         "dismiss_reason": None,
+        "state_at": AT,
+        "filed_at": None,
+        "closed_at": None,
+        "due_at": None,
+        "score": None,
+        "merged_into": None,
         "version": 3,
         "actions": (),
     }
