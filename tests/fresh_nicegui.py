@@ -17,9 +17,11 @@ def fresh_nicegui() -> Iterator[None]:
     other tests hold on to the old ones.
     """
     ours: dict[str, object] = {}
-    with nicegui_reset_globals():
-        try:
-            yield
-        finally:
-            ours = {name: one for name, one in sys.modules.items() if name.partition(".")[0] == "alerts"}
-    sys.modules.update(ours)  # type: ignore[arg-type]
+    try:
+        with nicegui_reset_globals():
+            try:
+                yield
+            finally:
+                ours = {name: one for name, one in sys.modules.items() if name.partition(".")[0] == "alerts"}
+    finally:  # also after a test that failed: the others need their modules
+        sys.modules.update(ours)  # type: ignore[arg-type]
