@@ -225,6 +225,7 @@ def hand_in(page: Page, count: int) -> None:
     expect(submit).to_be_enabled()
     shot(page, "handled-dialog-1440-en")
     submit.click()
+    expect(submit).to_have_count(0)  # a dialog that is going still stands in the page
 
 
 def test_two_departments_handle_an_incident_by_keyboard(browser: Browser, address: str, world: World) -> None:

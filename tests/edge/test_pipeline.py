@@ -58,7 +58,7 @@ def test_frames_become_events_with_what_decided() -> None:
     assert (events[1].model, events[1].precision, events[1].rule) == (
         "truth@1.0.0",
         "f32",
-        "illegal_parking/1",
+        "illegal_parking/2",
     )
     assert events[1].started_at == EPOCH
     assert [one.alert_id for one in watched.open_alerts()] == [events[1].alert_id]
