@@ -3,15 +3,18 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.towerwatch-setup
+TRAIN  := .venv-train
 WHEEL  := build/wheel
 ARGS   ?=
 ROOMS  := towerwatch streams models edge alerts configs
 
-.PHONY: help setup demo test check static bench lock wheel clean
+.PHONY: help setup setup-train demo test test-train check static bench lock wheel clean
 
 help:
 	@echo "make demo [ARGS=--once]  set up and run everything on rendered cameras"
 	@echo "make test [ARGS=...]     set up and run the tests on the built wheel"
+	@echo "make setup-train         the environment in which detectors are trained (several GB), .venv-train"
+	@echo "make test-train          the tests that need it"
 	@echo "make check               linter, types, import rules and the tests"
 	@echo "make bench               the quick form of every benchmark, results in bench-results/"
 	@echo "make lock                resolve requirements.lock anew from pyproject.toml"
@@ -36,6 +39,17 @@ wheel: setup
 
 test: wheel
 	PYTHONPATH=$(CURDIR)/$(WHEEL) PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+
+# Training has an environment of its own: torch is large, and its packages must not reach an edge box.
+setup-train: $(TRAIN)/.towerwatch-setup
+
+$(TRAIN)/.towerwatch-setup: pyproject.toml
+	test -x $(TRAIN)/bin/python || $(PYTHON) -m venv $(TRAIN)
+	$(TRAIN)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -e '.[train]' pytest pytest-timeout hypothesis
+	@touch $@
+
+test-train: setup-train
+	$(TRAIN)/bin/python -m pytest -m train tests/models $(ARGS)
 
 static: setup
 	$(BIN)/ruff format --check .
