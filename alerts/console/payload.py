@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -162,7 +163,10 @@ def _handled(detail: dict[str, Any], words: Words) -> list[str]:
     """Return what a line says of departments, their limits, other incidents and the score."""
     numbers = [f"#{detail[key]}" for key in ("into", "from") if detail.get(key)]
     departments = detail.get("departments") or ([detail["department"]] if detail.get("department") else [])
-    named = [(shared.STAGES, detail.get("stage")), (shared.SCORES, detail.get("score"))]
+    named: list[tuple[Mapping[Any, tuple[str, str]], Any]] = [
+        (shared.STAGES, detail.get("stage")),
+        (shared.SCORES, detail.get("score")),
+    ]
     level = [words("level", level=detail["level"])] if detail.get("level") else []
     why = [str(detail["why"])] if detail.get("why") else []
     return [*departments, *numbers, *(words.name(table, key) for table, key in named if key), *level, *why]

@@ -93,9 +93,10 @@ def downgrade() -> None:
 def _check(condition: str | None) -> None:
     """Replace what the column of states may hold; None lets it hold anything."""
     if op.get_bind().dialect.name == "sqlite":
-        # the table is copied, and a copy takes no check along
         with op.batch_alter_table("incidents", recreate="always") as batch:
-            if condition is not None:
+            if condition is None:
+                batch.drop_constraint(op.f("ck_incidents_state"), type_="check")
+            else:
                 batch.create_check_constraint("state", condition)
     elif condition is None:
         op.drop_constraint(op.f("ck_incidents_state"), "incidents", type_="check")
