@@ -68,7 +68,7 @@ bench: setup
 	done
 
 lock: setup
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --generate-hashes --extra dev pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf build dist .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis artefacts bench-results
