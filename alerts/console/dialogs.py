@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,15 +17,15 @@ from alerts.services.rights import Right
 MAX_NOTE = 512
 
 
-class Dialogs:
+class Dialogs(ABC):
     """What a page that asks is made of; the page says how something is done."""
 
     _client: Client
     _words: Words
 
+    @abstractmethod
     async def do(self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT) -> None:
         """Do something in the name of who is logged in; every page does it in its own way."""
-        raise NotImplementedError
 
     @contextmanager
     def dialog(self, title: str) -> Iterator[ui.dialog]:

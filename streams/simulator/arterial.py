@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 
-from streams.simulator.camera import PinholeCamera
 from streams.simulator.light import daylight
 from streams.simulator.road import (
     LANE_M,
@@ -22,6 +21,7 @@ from streams.simulator.road import (
     START_Y,
     STILL_M_S,
     ZONE_Y,
+    bridge_camera,
     road_background,
     road_lanes,
 )
@@ -155,14 +155,7 @@ def arterial(
 ) -> TrafficScene:
     """Build the scene; ``lawful`` holds what must stay silent alone."""
     rng = np.random.default_rng([seed, 25])
-    camera = PinholeCamera(
-        position_m=(float(rng.uniform(-1.0, 5.0)), 0.0, float(rng.uniform(8.5, 10.5))),
-        yaw_deg=float(rng.uniform(-3, 4)),
-        pitch_deg=float(rng.uniform(14.5, 17.0)),
-        roll_deg=float(rng.uniform(-0.6, 0.6)),
-        hfov_deg=float(rng.uniform(50, 56)),
-        size_px=size,
-    )
+    camera = bridge_camera(rng, size)
     light = daylight(rng, behind=True)
     lanes = road_lanes(float(rng.uniform(10.5, 13.0)))
     away = tuple(lane for lane in lanes if lane.id.startswith("away"))

@@ -79,10 +79,9 @@ class Storyboard:
         )
 
 
-def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> TrafficScene:
-    """Build the scene with one of the stories."""
-    rng = np.random.default_rng([seed, 21])
-    camera = PinholeCamera(
+def bridge_camera(rng: np.random.Generator, size: tuple[int, int]) -> PinholeCamera:
+    """Draw a camera on a bridge over the road, of ``size`` (width, height) in pixels."""
+    return PinholeCamera(
         position_m=(float(rng.uniform(-1.0, 5.0)), 0.0, float(rng.uniform(8.5, 10.5))),
         yaw_deg=float(rng.uniform(-3, 4)),
         pitch_deg=float(rng.uniform(14.5, 17.0)),
@@ -90,6 +89,12 @@ def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> 
         hfov_deg=float(rng.uniform(50, 56)),
         size_px=size,
     )
+
+
+def road(seed: int, size: tuple[int, int], seconds: float, story: RoadStory) -> TrafficScene:
+    """Build the scene with one of the stories."""
+    rng = np.random.default_rng([seed, 21])
+    camera = bridge_camera(rng, size)
     light = daylight(rng, behind=True)
     lanes = road_lanes(float(rng.uniform(10.5, 13.0)))
     away = tuple(lane for lane in lanes if lane.id.startswith("away"))
