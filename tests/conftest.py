@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import components
 import hypothesis
 import pytest
+import structlog
 
 # no test depends on speed: what hypothesis calls too slow is a busy machine
 hypothesis.settings.register_profile(
@@ -39,6 +41,19 @@ def no_thread_left() -> Iterator[None]:
             return
         time.sleep(0.02)
     pytest.fail(f"threads left alive: {[thread.name for thread in left]}")
+
+
+@pytest.fixture(autouse=True)
+def logging_put_back() -> Iterator[None]:
+    """Undo what a command run inside a test did to the logging of the process."""
+    root, before = logging.getLogger(), structlog.get_config() if structlog.is_configured() else None
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
