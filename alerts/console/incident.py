@@ -118,10 +118,16 @@ class IncidentPage(Dialogs):
             fill()
 
     async def refresh(self) -> None:
-        """Read the incident again and show what is new."""
+        """Read the incident again and show what is new.
+
+        What is the same is not drawn again: a button that is replaced in vain loses the press on its way
+        to it, and each action is heard of twice, from itself and from the board.
+        """
         services = self._visitor.console.services
-        self._incident = await run_in_threadpool(services.incidents.get_incident, self._incident.id)
-        self._show()
+        incident = await run_in_threadpool(services.incidents.get_incident, self._incident.id)
+        if incident != self._incident:
+            self._incident = incident
+            self._show()
 
     def _show(self) -> None:
         if self._client.is_deleted:

@@ -21,7 +21,7 @@ from alerts.states import State
 from alerts.store import audit
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-from playwright.sync_api import Browser, Locator, Page, expect  # noqa: E402 - after the skip above
+from playwright.sync_api import Browser, Page, expect  # noqa: E402 - after the skip above
 
 pytestmark = [
     pytest.mark.e2e,
@@ -216,18 +216,6 @@ def test_dismiss_with_a_reason_and_go_on_to_the_next(browser: Browser, address: 
     assert world.services.incidents.get_incident(dismissed[0]).dismiss_reason == "red_light"
 
 
-def press_until(page: Page, key: str, wanted: Locator, count: int) -> None:
-    """Press a key as a person does: again, where the page was still being drawn and took no notice."""
-    for _ in range(4):
-        page.keyboard.press(key)
-        try:
-            expect(wanted).to_have_count(count, timeout=5000)
-        except AssertionError:
-            continue
-        return
-    expect(wanted).to_have_count(count)
-
-
 def hand_in(page: Page, count: int) -> None:
     """Be done with a task: a picture goes with it, and without one nothing does."""
     page.keyboard.press("h")
@@ -257,8 +245,9 @@ def test_two_departments_handle_an_incident_by_keyboard(browser: Browser, addres
         shot(page, "dispatched-1440-en", whole=True)
         for key, count in (("a", 2), ("o", 2)):
             for done in range(1, count + 1):
+                page.keyboard.press(key)
                 state = {"a": "accepted", "o": "on_site"}[key]
-                press_until(page, key, page.locator(f".tw-task-{state}"), done)
+                expect(page.locator(f".tw-task-{state}")).to_have_count(done)
         for done in (1, 2):
             hand_in(page, done)
             expect(page.locator(".tw-task-handled")).to_have_count(done)
