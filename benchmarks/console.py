@@ -82,6 +82,7 @@ def incident(rng: np.random.Generator, number: int, age_s: float) -> Incident:
         edge="box",
         camera=f"cam-{int(rng.integers(2000))}",
         zone="kerb",
+        state_at=started,
         started_at=started,
         last_seen_at=now,
         created_at=started,
