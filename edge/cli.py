@@ -125,6 +125,8 @@ def replay(  # noqa: PLR0917 - each is an option of the command
         _say(f"  {kind} {phase}: {number}")
     if not result.phases:
         _say("  no alerts")
+    if result.other_views:
+        _say(f"  of another view, and not judged: {result.other_views} pictures")
     if result.still_open:
         _say(f"  still open at the end of the source: {len(result.still_open)}")
 

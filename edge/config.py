@@ -25,6 +25,7 @@ from pydantic import (
 from edge.ids import Id
 from edge.mount import MountConfig, PoseConfig, pose_problems
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
+from edge.patrol import Patrol
 from edge.schedule import Schedule
 from edge.shapes import Area, Mask, Zone
 from models.registry import find_model
@@ -274,13 +275,21 @@ class KnownSource(Area):
 
 
 class ViewConfig(StrictModel):
-    """A camera at one PTZ preset: its pose where it is calibrated, its zones, masks and rules."""
+    """A camera at one PTZ preset: its pose where it is calibrated, its zones, masks and rules.
+
+    Attributes:
+        known_sources: places whose smoke is none.
+        reference: a picture of the view as its zones were drawn on; the first good one where there is
+            none. A head that turns without a timetable is recognised by it.
+
+    """
 
     preset: Id = "fixed"
     pose: PoseConfig | None = None
     zones: tuple[Zone, ...] = ()
     masks: tuple[Mask, ...] = ()
     known_sources: tuple[KnownSource, ...] = ()
+    reference: ExistingFile | None = None
     rules: tuple[AnyRuleConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -367,6 +376,7 @@ class CameraConfig(StrictModel):
         timezone: IANA name for schedules; the box's where the file names none.
         gate: whether the model sees every picture, or only what has changed.
         mount: where it stands; with it, and a pose in a view, alerts of that view have a place.
+        patrol: timetable of a head that turns by itself.
 
     """
 
@@ -380,6 +390,7 @@ class CameraConfig(StrictModel):
     read_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
     mount: MountConfig | None = None
+    patrol: Patrol | None = None
     gate: GateConfig = GateConfig()
     views: tuple[ViewConfig, ...] = Field(min_length=1)
 
@@ -387,6 +398,11 @@ class CameraConfig(StrictModel):
     def _consistent(self) -> CameraConfig:
         problems = _repeated("views", [view.preset for view in self.views], key="preset")
         problems += pose_problems(self.mount, [view.pose for view in self.views])
+        known = [view.preset for view in self.views]
+        for index, stop in enumerate(self.patrol.stops if self.patrol else ()):
+            if stop.preset not in known:
+                at: Location = ("patrol", "stops", index, "preset")
+                problems.append((at, f"no view {stop.preset!r}{nearest(stop.preset, known)}"))
         if self.password is not None and self.username is None:
             problems.append((("username",), "is missing; a password needs a user name"))
         if problems:

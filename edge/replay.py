@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -24,6 +24,7 @@ from edge.gate import Why
 from edge.lifecycle import OpenEpisode
 from edge.pipeline import CameraPipeline, Look
 from edge.records import EvidenceRef
+from edge.view_watch import ViewState, ViewWatch, realigned
 from edge.wire import SENT_PHASES, Sender, to_message
 from models.detector import Detector
 from models.load import load_detector
@@ -64,9 +65,10 @@ class ReplayOptions:
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What came of a replay; filled while it runs."""
+    """What came of a replay; filled while it runs. ``other_views``: pictures that showed another view."""
 
     frames: int = 0
+    other_views: int = 0
     first_at: datetime | None = None
     last_at: datetime | None = None
     phases: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -98,7 +100,7 @@ def run_pipeline(
 ) -> Iterator[tuple[Look, tuple[EpisodeEvent, ...]]]:
     """Feed frames to a pipeline, and yield each with what happened; fills ``result``."""
     result.looks = pipeline.looks
-    for frame in frames:
+    for frame in aligned(frames, preset, result):
         look = pipeline.begin(frame, preset)
         events = pipeline.finish(look, pipeline.ask(look))
         result.frames += 1
@@ -107,6 +109,18 @@ def run_pipeline(
         result.still_open = pipeline.open_alerts()
         result.phases.update((event.kind, event.phase.value) for event in events)
         yield look, events
+
+
+def aligned(frames: Iterable[Frame], preset: str, result: ReplayResult) -> Iterator[Frame]:
+    """Yield the frames that show the view of the first ones, moved to where those lie; count the others."""
+    views = ViewWatch((preset,))
+    for frame in frames:
+        verdict = views.judge(frame.image, frame.monotonic_s, preset)
+        if verdict.state is ViewState.SEEN:
+            image = realigned(frame.image, verdict.shift)
+            yield frame if image is frame.image else replace(frame, image=image)
+        else:
+            result.other_views += 1
 
 
 def choose_view(config: EdgeConfig, camera_id: str, preset: str | None) -> tuple[CameraConfig, ViewConfig]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,12 +16,17 @@ from typing import Any, Protocol
 from alerts.messages import BlindReason, EvidenceRole
 from edge.config import CameraConfig
 from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.gate import Why
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, EvidenceRef, FromWorker, Resumed, Snapshot, TakeSnapshot
 from edge.sight import judge_picture
+from edge.view_registration import outline_of
+from edge.view_watch import ViewState, ViewVerdict, ViewWatch, realigned
 from streams.errors import StreamError
 from streams.frame import Frame
 from streams.freeze import FreezePolicy, FreezeState, FreezeVerdict, advance, sample_luma
+from streams.modes import FULL, KEYFRAMES, DecodeMode
+from streams.pictures import read_picture
 from streams.status import StreamReason, StreamState, StreamStatus
 from towerwatch.logs import get_logger
 
@@ -32,6 +38,11 @@ REPORT_EVERY_S = 1.0
 SNAPSHOT_WAIT_S = 10.0
 SHOW_TROUBLE_AFTER_S = 5.0
 FREEZE = FreezePolicy()
+# a stream is decoded whole, at ten times the cost, only while a candidate waits, its key frames come too
+# seldom for the wanted interval, and not for longer than this; then it rests, the candidate served or not
+BURST_S, REST_S = 20.0, 60.0
+SELDOM = 1.5  # intervals between two key frames
+_NOT_THE_VIEW = {ViewState.MOVED: BlindReason.MOVED, ViewState.HIDDEN: BlindReason.BLURRED}
 _TROUBLE = {
     StreamReason.UNREACHABLE: BlindReason.UNREACHABLE,
     StreamReason.SILENT: BlindReason.UNREACHABLE,
@@ -71,6 +82,10 @@ class Live(Protocol):
         """Return the newest picture that nobody has taken."""
         ...
 
+    def set_decode(self, mode: DecodeMode) -> None:
+        """Change what is decoded."""
+        ...
+
     def status(self) -> StreamStatus:
         """Return state and counters."""
         ...
@@ -97,11 +112,14 @@ class WatchedCamera:
         self._writer = writer
         self._model_trouble = model_trouble
         self._freeze: FreezeState | None = None
-        presets = [view.preset for view in config.views]
-        self._preset = "fixed" if "fixed" in presets else presets[0]
+        self._views = view_watch_of(config)
+        self._lost: dict[str, tuple[BlindReason, str]] = {}  # presets that are not to be seen, and why
         self._analysed_s: float | None = None
         self._arrived: tuple[float, int] | None = None
         self._spacing_s = config.interval_s
+        self._burst_until_s: float | None = None
+        self._rest_until_s = float("-inf")
+        self._told_looks = self._told_spared = 0
         self._saved_s = float("-inf")
         self._reported_s = float("-inf")
         self._dropped = 0
@@ -144,6 +162,7 @@ class WatchedCamera:
 
     def look(self, now_s: float) -> list[FromWorker]:
         """Take a picture if one is there, analyse it, and return what the supervisor must know."""
+        self._choose_decode(now_s)
         frame = self.live.latest(0.0) if now_s >= self.due_s() else None
         if frame is not None:
             self._learn_spacing(frame)
@@ -153,6 +172,20 @@ class WatchedCamera:
         if now_s - self._reported_s >= REPORT_EVERY_S:
             out.append(self._report(now_s, analysed=0, lag_ms=()))
         return out
+
+    def _choose_decode(self, now_s: float) -> None:
+        """Decode whole for a while where a candidate waits and key frames come too seldom to judge it."""
+        if self._pipeline is None or self.config.decode != KEYFRAMES:
+            return
+        waits = self._pipeline.awaits_confirmation
+        if self._burst_until_s is not None:
+            if waits and now_s < self._burst_until_s:
+                return
+            self._burst_until_s, self._rest_until_s = None, now_s + REST_S
+            self.live.set_decode(KEYFRAMES)
+        elif waits and now_s >= self._rest_until_s and self._spacing_s > SELDOM * self.config.interval_s:
+            self._burst_until_s = now_s + BURST_S
+            self.live.set_decode(FULL)
 
     def _learn_spacing(self, frame: Frame) -> None:
         """Measure how far apart the stream's own pictures lie, those that were not taken included."""
@@ -167,15 +200,17 @@ class WatchedCamera:
         self._last_captured_at = frame.captured_at
         out: list[FromWorker] = self._answer_snapshot(frame)
         trouble = self._judge(frame)
+        verdict = self._look_at_view(frame) if trouble is None else None
         picture: EvidenceRef | None = None
-        if trouble is None:
-            out += self._process(frame)
-            trouble = self._picture_trouble  # the model may have failed
-        else:
+        analysed = 0
+        if verdict is not None and verdict.state is ViewState.SEEN:
+            out += self._process(frame, verdict)
+            analysed = 1 if self._picture_trouble is None else 0  # the model may have failed
+        trouble = self._picture_trouble
+        if trouble is not None:
             picture = self._picture_of_trouble(frame)
         now_s = time.monotonic()
         lag_ms = (now_s - frame.monotonic_s) * 1000.0
-        analysed = 1 if trouble is None else 0
         out.append(self._report(now_s, analysed=analysed, lag_ms=(lag_ms,) * analysed, picture=picture))
         return out
 
@@ -190,11 +225,33 @@ class WatchedCamera:
         if reason is None and self._model_trouble:
             reason, detail = BlindReason.MODEL_FAILED, self._model_trouble
         self._picture_trouble = None if reason is None else (reason, detail)
-        if reason is None:
+        if reason is None and not self._lost:
             self._trouble_since_s, self._shown = None, False
         elif self._trouble_since_s is None:
             self._trouble_since_s = frame.monotonic_s
         return self._picture_trouble
+
+    def _look_at_view(self, frame: Frame) -> ViewVerdict:
+        """Say which view the picture shows; while the head moves, or in doubt, nothing is analysed.
+
+        A preset that shows something else is trouble until it is seen again, also while others are fine.
+        """
+        patrol = self.config.patrol
+        expected = None if patrol is None else patrol.preset_at(frame.captured_at)
+        if patrol is not None and expected is None:
+            return ViewVerdict(ViewState.MOVING, None)
+        verdict = self._views.judge(frame.image, frame.monotonic_s, expected)
+        if verdict.state in _NOT_THE_VIEW:
+            self._lost[verdict.preset or ""] = (_NOT_THE_VIEW[verdict.state], verdict.detail)
+        elif verdict.state is ViewState.SEEN:
+            self._lost.pop(verdict.preset or "", None)
+            self._lost.pop("", None)
+        if self._lost:
+            details = [detail for _, detail in self._lost.values()]
+            self._picture_trouble = (next(iter(self._lost.values()))[0], "; ".join(details))
+            if self._trouble_since_s is None:
+                self._trouble_since_s = frame.monotonic_s
+        return verdict
 
     def _picture_of_trouble(self, frame: Frame) -> EvidenceRef | None:
         since_s = self._trouble_since_s
@@ -203,11 +260,13 @@ class WatchedCamera:
         self._shown = True
         return self._writer.picture(frame.image, EvidenceRole.CONTEXT_NOW, frame.captured_at)
 
-    def _process(self, frame: Frame) -> list[FromWorker]:
-        if self._pipeline is None:
+    def _process(self, frame: Frame, view: ViewVerdict) -> list[FromWorker]:
+        if self._pipeline is None or view.preset is None:
             return []
+        if (image := realigned(frame.image, view.shift)) is not frame.image:
+            frame = replace(frame, image=image)
         try:
-            events = self._pipeline.process(frame, self._preset)
+            events = self._pipeline.process(frame, view.preset)
         except Exception as error:  # guard of one picture: the next one may pass
             log.exception("picture could not be analysed", camera=self.config.id)
             self._picture_trouble = (BlindReason.MODEL_FAILED, f"analysis failed: {type(error).__name__}")
@@ -239,6 +298,7 @@ class WatchedCamera:
         dropped, self._dropped = status.dropped - self._dropped, status.dropped
         trouble = self._stream_trouble(status) or self._picture_trouble
         self._reported_s = now_s
+        looks, spared = self._looks_since()
         return CameraReport(
             camera=self.config.id,
             at_s=now_s,
@@ -249,8 +309,20 @@ class WatchedCamera:
             analysed=analysed,
             dropped=max(dropped, 0),
             lag_ms=lag_ms,
+            looks=looks,
+            spared=spared,
             picture=picture,
         )
+
+    def _looks_since(self) -> tuple[int, int]:
+        """Return how often models were shown a picture, and spared one, since the last report."""
+        if self._pipeline is None:
+            return (0, 0)
+        spared = self._pipeline.looks[Why.UNCHANGED]
+        looks = self._pipeline.looks.total() - spared
+        since = (looks - self._told_looks, spared - self._told_spared)
+        self._told_looks, self._told_spared = looks, spared
+        return since
 
     @staticmethod
     def _stream_trouble(status: StreamStatus) -> tuple[BlindReason, str] | None:
@@ -286,6 +358,18 @@ class WatchedCamera:
     def stop(self, timeout_s: float) -> bool:
         """End reading; tell whether the reader has ended."""
         return self.live.stop(timeout_s)
+
+
+def view_watch_of(config: CameraConfig) -> ViewWatch:
+    """Build the watch over a camera's views; a reference that is no picture is left out with a log line."""
+    references = {}
+    for view in config.views:
+        if view.reference is not None:
+            try:
+                references[view.preset] = outline_of(read_picture(view.reference))
+            except StreamError as error:
+                log.warning("reference cannot be used", camera=config.id, preset=view.preset, why=str(error))
+    return ViewWatch(tuple(view.preset for view in config.views), references)
 
 
 CameraFactory = Callable[[CameraConfig], WatchedCamera]

@@ -22,10 +22,11 @@ from edge.episode import EpisodePhase
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, FromWorker, Resumed, Snapshot, TakeSnapshot
-from edge.watched import SAVE_EVERY_S, SNAPSHOT_WAIT_S, WatchedCamera
+from edge.watched import REST_S, SAVE_EVERY_S, SNAPSHOT_WAIT_S, WatchedCamera
 from models.detections import Detections
 from streams.errors import SourceConfigError
 from streams.frame import Frame
+from streams.modes import DecodeMode
 from streams.status import StreamReason, StreamState, StreamStatus
 
 LIVE = StreamStatus(state=StreamState.LIVE)
@@ -51,6 +52,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.waiting: list[Frame] = []
+        self.modes: list[str] = []
         self.now = LIVE
         self.started = self.stopped = 0
         self.bad_address = False
@@ -74,6 +76,9 @@ class Stream:
     def latest(self, timeout_s: float) -> Frame | None:
         assert timeout_s == 0.0, "a worker never waits for one camera"
         return self.waiting.pop() if self.waiting else None
+
+    def set_decode(self, mode: DecodeMode) -> None:
+        self.modes.append(str(mode))
 
     def status(self) -> StreamStatus:
         return self.now
@@ -296,3 +301,51 @@ def test_an_address_that_can_never_work_does_not_stop_the_others(world: World) -
     world.camera.start()
     assert world.stream.started == 1
     assert world.camera.stop(1.0)
+
+
+def test_a_waiting_candidate_has_a_stream_of_seldom_key_frames_decoded_whole_for_a_while(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, interval_s=2.0)
+    for seconds in range(0, 20, 4):  # a key frame each 4 s: a candidate by then
+        world.show(seconds)
+    assert world.stream.modes == ["full"]
+    since = world.camera._burst_until_s
+    assert since is not None
+    world.camera.look(since - 0.1)
+    assert world.stream.modes == ["full"]
+    world.camera.look(since)
+    assert world.stream.modes == ["full", "keyframes"]
+    world.camera.look(since + REST_S - 1)
+    assert world.stream.modes == ["full", "keyframes"], "it rests"
+
+
+def test_dense_key_frames_are_enough_for_a_candidate(tmp_path: Path) -> None:
+    world = World(tmp_path, interval_s=2.0)
+    for seconds in range(0, 18, 2):
+        world.show(seconds)
+    assert world.stream.modes == []
+
+
+def test_a_report_counts_looks_and_what_the_gate_spared(world: World) -> None:
+    told = [one for seconds in range(0, 10, 2) for one in reports(world.show(seconds))]
+    assert sum(one.looks + one.spared for one in told) == 5
+    assert told[0].looks == 1
+
+
+def test_a_camera_that_was_turned_is_blind_until_it_looks_back(world: World) -> None:
+    """The head turns by a third of the picture: not analysed from the first such picture on."""
+    for seconds in range(0, 6, 2):
+        world.show(seconds)
+
+    def turned(seconds: float) -> CameraReport:
+        frame = picture(seconds)
+        world.stream.waiting.append(replace(frame, image=np.roll(frame.image, 50, axis=1)))
+        return reports(world.camera.look(seconds))[0]
+
+    told = [turned(seconds) for seconds in range(6, 16, 2)]
+    assert [one.analysed for one in told] == [0] * 5
+    assert [one.trouble for one in told] == [None, None, *[BlindReason.MOVED] * 3]
+    assert "fixed: " in told[-1].detail
+    back = reports(world.show(16))[0]
+    assert (back.analysed, back.trouble) == (1, None)
