@@ -14,6 +14,7 @@ smoke. Delay counts from the start; for parking from the end of the legal time.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -97,18 +98,24 @@ class JudgedAlert:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """All that was compared; ``watched_s`` seconds of scene by condition."""
+    """All that was compared.
+
+    ``watched_s``: seconds of scene by condition; ``silent``: how many events of each kind there were
+    that no rule ought to report.
+    """
 
     events: tuple[JudgedEvent, ...] = ()
     alerts: tuple[JudgedAlert, ...] = ()
     watched_s: dict[str, float] = field(default_factory=dict)
+    silent: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: Judged) -> Judged:
         """Put two comparisons together."""
         watched_s = dict(self.watched_s)
         for condition, seconds in other.watched_s.items():
             watched_s[condition] = watched_s.get(condition, 0.0) + seconds
-        return Judged(self.events + other.events, self.alerts + other.alerts, watched_s)
+        silent = self.silent + other.silent
+        return Judged(self.events + other.events, self.alerts + other.alerts, watched_s, silent)
 
 
 @dataclass(slots=True)
@@ -150,7 +157,8 @@ class _Comparison:
             for index, event in enumerate(wanted)
             if self.is_judged(event)
         ]
-        return Judged(tuple(events), tuple(judged), {self.truth.condition: self.truth.seconds})
+        silent = Counter(event.kind for event in self.truth.events if not self.is_due(event))
+        return Judged(tuple(events), tuple(judged), {self.truth.condition: self.truth.seconds}, silent)
 
     def _judge(
         self, alert: AlertRecord, wanted: Sequence[TruthEvent], taken: dict[int, AlertRecord]

@@ -30,6 +30,7 @@ from towerwatch.timebase import parse_utc
 MAX_SPOTS = 200  # of one rule; the youngest go first
 RECENT_BOXES = 9
 GAP_INTERVALS = 3.0
+IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
@@ -164,8 +165,11 @@ class SpotMemory:
     spots: list[Spot] = field(default_factory=list)
     light: tuple[float, float] | None = None
 
-    def update(self, seen: Observation, vehicles: Sequence[Seen]) -> list[Spot]:
-        """Take one observation; return the spots that ended with it, ``spots`` being those that live."""
+    def update(self, seen: Observation, vehicles: Sequence[Seen], around: Sequence[Seen] = ()) -> list[Spot]:
+        """Take one observation; return the spots that ended with it, ``spots`` being those that live.
+
+        ``vehicles`` may take spots; ``around``, all that were detected, may also hide them.
+        """
         observed_s = min(seen.gap_s, self.settings.interval_s)
         if seen.gap_s <= GAP_INTERVALS * self.settings.interval_s:
             observed_s = seen.gap_s
@@ -177,7 +181,7 @@ class SpotMemory:
         born: list[Spot] = []
         for index, spot in enumerate(self.spots):
             found = vehicles[matches[index]] if index in matches else None
-            others = [one for one in vehicles if one is not found]
+            others = [one for one in around or vehicles if one is not found]
             if jumped:
                 spot.jumped_s = seen.monotonic_s
             successor = self._judge(spot, seen, found, others, observed_s)
@@ -223,16 +227,16 @@ class SpotMemory:
             self._stays(spot, seen)
             return None
         spot.is_present = False
-        if found is not None and spot.hits < 3 and not spot.alarmed:
-            # young, and another look: traffic passing through one place
-            spot.moved = spot.reported
-            _restart(spot, seen, found)
-            return None
-        if found is None and any(_covers(one.box, spot.place) for one in others):
+        if any(_hides(one.box, spot.place) for one in others) or _stands_before(found, spot.place):
             spot.is_hidden = True
             spot.hidden_s += observed_s
             if spot.hidden_s <= self.settings.hidden_s:
                 return None
+        elif found is not None and spot.hits < 3 and not spot.alarmed:
+            # young, and another look: traffic passing through one place
+            spot.moved = spot.reported
+            _restart(spot, seen, found)
+            return None
         spot.counted += 1
         spot.unseen_s += observed_s
         return self._changed(spot, seen, found)
@@ -361,7 +365,7 @@ def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str]
     return kept
 
 
-def _one_vehicle(a: Box, b: Box, least_iou: float = 0.4, least_inside: float = 0.75) -> bool:
+def _one_vehicle(a: Box, b: Box, least_iou: float = 0.5, least_inside: float = 0.85) -> bool:
     if iou(a, b) >= least_iou:
         return True
     small, large = sorted((area(a), area(b)))
@@ -369,13 +373,22 @@ def _one_vehicle(a: Box, b: Box, least_iou: float = 0.4, least_inside: float = 0
 
 
 def _doubles(box: Box, spot: Spot) -> bool:
-    return _one_vehicle(box, spot.box, 0.3, 0.7)
+    return _one_vehicle(box, spot.box, 0.45, 0.85)
 
 
-def _covers(box: Box, place: Box) -> bool:
+def _hides(box: Box, place: Box) -> bool:
+    """Whether a vehicle covers much of a place, or a part from in front, so that its look says nothing."""
     width = min(box[2], place[2]) - max(box[0], place[0])
     height = min(box[3], place[3]) - max(box[1], place[1])
-    return width > 0 and height > 0 and width * height >= 0.4 * area(place)
+    if width <= 0 or height <= 0:
+        return False
+    in_front = box[3] > place[3] + IN_FRONT_FRAC * (place[3] - place[1])
+    return width * height >= (0.15 if in_front else 0.4) * area(place)
+
+
+def _stands_before(found: Seen | None, place: Box) -> bool:
+    """Whether what was found on a place is too near to stand on it: a lorry in the lane before it."""
+    return found is not None and found.box[3] > place[3] + 2 * IN_FRONT_FRAC * (place[3] - place[1])
 
 
 def _away_bl(a: Box, b: Box) -> float:

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
 from edge.config import BlockedRoadRuleConfig
 from edge.observe import Finding, Observation
-from edge.rules.road import Road, RoadState
+from edge.rules.road import Road, RoadState, queue_length_bl
 from edge.shapes import Zone
 from edge.spots import Spot
 from edge.track import back_dated
@@ -34,6 +34,7 @@ LONGEST_RED_S = 300.0  # who stands longer does not wait for a signal
 WAITS, LEAST_WAITS = 60, 8
 YOUNG_S, YOUNG_FACTOR = 900.0, 1.5
 SETTLES_S = 180.0  # after a block, until the vehicles that waited for it are gone
+MAX_PASSED = 15  # who has stood while more went by than fill a road is parked, or is no vehicle
 HYSTERESIS = 0.8  # what is asked of a queue while it is reported already
 
 
@@ -101,6 +102,8 @@ class BlockedRoadRule:
         """State whether the road is blocked, or about to be."""
         now_s = seen.monotonic_s
         state, ended = self._road.update(seen)
+        queue = tuple(one for one in state.standing if self._road.flow_past(one) <= MAX_PASSED)
+        state = replace(state, standing=queue, queue_bl=queue_length_bl(queue))
         self._waits.learn(ended, now_s, self.config.stop_time_s)
         schedule = self.config.schedule
         if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):

@@ -71,7 +71,7 @@ class ParkingRule:
             for one in everywhere
             if self.zone.covers_frac(foot_of(one.box)) >= self.config.min_inside_frac / 2
         ]
-        ended = self._memory.update(seen, vehicles)
+        ended = self._memory.update(seen, vehicles, everywhere)
         findings = [self._over(spot) for spot in ended if spot.reported]
         in_force_since = self._in_force_since(seen.captured_at)
         for spot in self._memory.spots:

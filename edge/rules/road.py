@@ -80,13 +80,12 @@ class Road:
         everywhere = vehicles_of(seen.detections, seen, self.labels, self.least)
         self._sizes.learn([one.box for one in everywhere])
         vehicles = [one for one in everywhere if self.zone.covers_frac(foot_of(one.box)) >= 0.5]
-        ended = self._memory.update(seen, vehicles)
+        ended = self._memory.update(seen, vehicles, everywhere)
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
-        moving = tuple(
-            one.box for one in vehicles if not any(iou(one.box, spot.box) >= 0.3 for spot in settling)
-        )
-        self._remember(moving, [spot.box for spot in settling if spot.is_present], now_s)
+        still = [spot.box for spot in settling if spot.is_present or spot.is_hidden]
+        moving = tuple(one.box for one in vehicles if not any(iou(one.box, place) >= 0.3 for place in still))
+        self._remember(moving, still, now_s)
         standing = tuple(
             sorted(
                 (spot for spot in self._memory.spots if self._stands(spot, now_s)),
@@ -97,7 +96,7 @@ class Road:
             standing=standing,
             moving=moving,
             occupancy_frac=self._occupancy([*(spot.box for spot in standing), *moving]),
-            queue_bl=_queue_bl([spot.box for spot in standing]),
+            queue_bl=queue_length_bl(standing),
             speed_bl_s=self._speed(seen, len(standing), vehicles),
         )
         return state, ended
@@ -242,8 +241,9 @@ def _corners(box: Box) -> list[tuple[float, float]]:
     return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
 
 
-def _queue_bl(boxes: Sequence[Box]) -> float:
+def queue_length_bl(spots: Sequence[Spot]) -> float:
     """Return the distance between the two farthest vehicles plus one, in their mean body lengths."""
+    boxes = [spot.box for spot in spots]
     if not boxes:
         return 0.0
     longest = 1.0

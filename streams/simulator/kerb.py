@@ -37,10 +37,10 @@ STRIP_X = {False: (-11.0, 4.5), True: (-15.0, 6.0)}  # the forbidden strip, by `
 SPOTS_X = {False: (-5.5, 1.2), True: (-10.5, -3.5, 2.8)}
 BAY_X = {False: (7.4,), True: (9.3, 15.5)}  # legal places, right behind the end of the strip
 AT_KERB_M, BESIDE_M = 3.0, 1.75  # from the lane's middle: at the kerb, and in the second row
-ILLEGAL_FRAC, DOUBLE_FRAC, BUS_FRAC, DELIVERY_FRAC = 0.28, 0.1, 0.08, 0.15
+ILLEGAL_FRAC, BUS_FRAC, DELIVERY_FRAC = 0.28, 0.08, 0.15
+SECOND_ROW_FRAC = 0.5  # of the streets
 GONE_M = 14.0  # a place is free once the vehicle that left is so far
-LONG_FRAC = (1.12, 3.0)  # length of illegal stays and of lawful stops, of the legal time
-SHORT_FRAC = (0.03, 0.9)
+LONG_FRAC, SHORT_FRAC = (1.12, 3.0), (0.03, 0.9)  # how long stays are, in legal times
 
 
 @dataclass(slots=True)
@@ -161,7 +161,7 @@ def _story(lane: Lane, rng: np.random.Generator, *, across: bool) -> KerbStory:
         signals = {"near": cycle, "far": cycle} if across else {"near": cycle}
     story = KerbStory(lane, rng, spots, signals, LANE_START_M + float(rng.uniform(14, 19)))
     story.models = [bus((60.0, 120.0, 60.0)), truck((230.0, 232.0, 232.0), 5.9)]
-    if rng.uniform() < DOUBLE_FRAC * 5:
+    if across and rng.uniform() < SECOND_ROW_FRAC:  # at the near kerb the first row would hide it
         story.second_row.append(_Spot(float(rng.choice(SPOTS_X[across])), float(rng.uniform(120, 900))))
     return story
 
