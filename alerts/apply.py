@@ -28,8 +28,9 @@ from alerts.store.tables import Alert, AlertPhase, EvidenceRef, Incident
 from towerwatch.geometry.ellipse import Ellipse
 from towerwatch.timebase import utc_now
 
-# candidates of another key are looked for within this box around a position: wider than any two ellipses
-NEAR_LAT_DEG = 0.1
+# candidates of another key are looked for 25.5 km to the north and south: two towers that know bearings alone
+# (a box's max_range_m is 25 km at most) have the middles of their ellipses no further apart
+NEAR_LAT_DEG = 0.23
 
 
 def apply_message(

@@ -47,7 +47,7 @@ class MountConfig(StrictModel):
     hfov_by_zoom: dict[Zoom, Angle] = Field(default_factory=dict)
     distortion: tuple[Number, ...] = Field((), max_length=MAX_DISTORTION)
     terrain: ExistingFile | None = None
-    max_range_m: Annotated[float, Strict(), Field(ge=100, le=50_000)] = 10_000.0
+    max_range_m: Annotated[float, Strict(), Field(ge=100, le=25_000)] = 10_000.0
 
     @model_validator(mode="after")
     def _usable_terrain(self) -> MountConfig:

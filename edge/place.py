@@ -102,4 +102,7 @@ def station_of(mount: MountConfig, pose: PoseConfig, ground: Ground, size_px: tu
 
 def field_of_view_deg(mount: MountConfig, pose: PoseConfig) -> float:
     """Return a view's horizontal field of view, as given or by its zoom."""
-    return pose.hfov_deg if pose.hfov_deg is not None else mount.hfov_deg(pose.zoom or 1.0)
+    if pose.zoom is not None:
+        return mount.hfov_deg(pose.zoom)
+    assert pose.hfov_deg is not None  # noqa: S101 - the validator wants one of the two
+    return pose.hfov_deg

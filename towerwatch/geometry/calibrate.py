@@ -9,16 +9,19 @@ answer is always the same), left out and named.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from towerwatch.errors import ConfigError
 from towerwatch.geometry.camera import Pose
 from towerwatch.geometry.earth import Array, offset
 from towerwatch.geometry.ground import apparent_slope
 from towerwatch.geometry.station import Station, Uncertainty
+
+Mask = npt.NDArray[np.bool_]
 
 UNKNOWNS = ("azimuth", "tilt", "roll", "field of view")
 SPARE = 1  # equations beyond the unknowns, so that a contradiction shows
@@ -101,7 +104,7 @@ def calibrate(station: Station, points: Sequence[Clicked]) -> Calibration:
     """
     _enough(points)
     problem = _Problem(station, points)
-    best = min((problem.solve(_both(pair)) for pair in _pairs(points)), key=problem.cost)
+    best = min((problem.solve(pair) for pair in _pairs(points)), key=problem.cost)
     used = problem.fits(best)
     for _ in range(5):
         _agreeing(points, used, problem, best)
@@ -124,17 +127,15 @@ def _enough(points: Sequence[Clicked]) -> None:
         raise ConfigError(msg)
 
 
-def _pairs(points: Sequence[Clicked]) -> list[tuple[int, int]]:
+def _pairs(points: Sequence[Clicked]) -> list[Mask]:
+    """Return the pairs of landmarks, at most :data:`MAX_PAIRS`, each as a mask of the points."""
     landmarks = [index for index, point in enumerate(points) if not point.is_horizon]
     pairs = list(itertools.combinations(landmarks, 2))
-    return pairs[:: -(-len(pairs) // MAX_PAIRS)]
+    every = -(-len(pairs) // MAX_PAIRS)
+    return [np.isin(np.arange(len(points)), pair) for pair in pairs[::every]]
 
 
-def _both(pair: tuple[int, int]) -> Callable[[int], bool]:
-    return lambda index: index in pair
-
-
-def _agreeing(points: Sequence[Clicked], used: Array, problem: _Problem, best: Array) -> None:
+def _agreeing(points: Sequence[Clicked], used: Mask, problem: _Problem, best: Array) -> None:
     kept = [point for point, use in zip(points, used, strict=True) if use]
     equations = sum(1 if point.is_horizon else 2 for point in kept)
     landmarks = sum(not point.is_horizon for point in kept)
@@ -215,7 +216,7 @@ class _Problem:
         misses, sds = self.offsets_px(parameters)
         return np.nan_to_num(misses / sds, nan=1e6)  # behind the camera
 
-    def residuals(self, parameters: Array, used: Array) -> Array:
+    def residuals(self, parameters: Array, used: Mask) -> Array:
         """Return all that is to be made small, in standard deviations, the tower's own errors included."""
         return np.concatenate([self._in_sds(parameters)[used].ravel(), parameters[4:]])
 
@@ -223,10 +224,10 @@ class _Problem:
         """Return the squared misses, those of wrong points cut short."""
         return float(np.minimum((self._in_sds(parameters) ** 2).sum(axis=1), OUTLIER_SD**2).sum())
 
-    def fits(self, parameters: Array) -> Array:
+    def fits(self, parameters: Array) -> Mask:
         return np.asarray(np.hypot(*self._in_sds(parameters).T) <= OUTLIER_SD)
 
-    def start(self, used: Array) -> Array:
+    def start(self, used: Mask) -> Array:
         """Return the best of a few fields of view, level, looking at the first landmark."""
         first = int(np.flatnonzero(used & ~self.horizon)[0])
         mark = int((~self.horizon)[:first].sum())
@@ -241,9 +242,8 @@ class _Problem:
             tries.append([azimuth - right, np.degrees(np.arctan(slope)) + down, 0, np.log(focal_px), 0, 0, 0])
         return np.array(min(tries, key=lambda one: (self.residuals(np.array(one), used) ** 2).sum()), float)
 
-    def solve(self, chosen: Array | Callable[[int], bool], start: Array | None = None) -> Array:
-        """Minimise by Levenberg and Marquardt's method over the chosen points."""
-        used = np.array([chosen(i) for i in range(len(self.points))]) if callable(chosen) else chosen
+    def solve(self, used: Mask, start: Array | None = None) -> Array:
+        """Minimise by Levenberg and Marquardt's method over some of the points."""
         at = self.start(used) if start is None else start
         now, damping = self.residuals(at, used), 1e-3
         for _ in range(ROUNDS):
@@ -261,7 +261,7 @@ class _Problem:
                 damping *= 5
         return at
 
-    def jacobian(self, at: Array, used: Array) -> Array:
+    def jacobian(self, at: Array, used: Mask) -> Array:
         columns = []
         for index, step in enumerate((1e-4, 1e-4, 1e-4, 1e-6, 1e-3, 1e-3, 1e-3)):
             nudge = np.zeros(7)
@@ -270,7 +270,7 @@ class _Problem:
         return np.stack(columns, axis=1)
 
 
-def _answer(problem: _Problem, best: Array, used: Array) -> Calibration:
+def _answer(problem: _Problem, best: Array, used: Mask) -> Calibration:
     slopes, left = problem.jacobian(best, used), problem.residuals(best, used)
     square = slopes.T @ slopes
     covariance = np.linalg.pinv(square, hermitian=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from towerwatch.geometry.earth import Array, moved, offset
+from towerwatch.geometry.earth import Array, moved
 
 LEVEL = 0.95
 RADIUS_SD = 2.447746830680816  # sqrt of the 95 % quantile of chi-square with 2 degrees of freedom
@@ -35,11 +35,6 @@ class Ellipse:
         axes = np.array([[np.sin(turn), np.cos(turn)], [np.cos(turn), -np.sin(turn)]])
         semi_m = np.maximum([self.semi_major_m, self.semi_minor_m], MIN_AXIS_M)
         return np.asarray(axes.T @ np.diag((semi_m / RADIUS_SD) ** 2) @ axes)
-
-    def contains(self, lat_deg: float, lon_deg: float) -> bool:
-        """Say whether a point lies inside."""
-        miss_m = np.stack(offset(self.lat_deg, self.lon_deg, lat_deg, lon_deg))
-        return bool(miss_m @ np.linalg.solve(self.covariance_m2(), miss_m) <= RADIUS_SD**2)
 
 
 def ellipse_about(
