@@ -1,0 +1,120 @@
+"""One scene without pixels: truth boxes through the error model, the edge's own pipeline, the verdict.
+
+Detector and camera are played, everything behind them is what runs on a box: tracker, rules,
+lifecycle. An hour of street takes some seconds of CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.errors.model import LABEL, ErrorModel, load_figures
+from benchmarks.errors.schematic import SIZE_PX, Schematic
+from edge.config import CameraConfig
+from edge.episode import EpisodeEvent, EpisodePhase
+from edge.pipeline import CameraPipeline
+from edge.replay import counted_ids
+from edge.score import AlertRecord, Judged, ScoreTerms, judge
+from models.detections import Detections
+from streams.frame import Frame
+from streams.simulator import SceneTruth, TruthZone, open_scene
+from streams.simulator.runner import gather
+from streams.simulator.truth import FIXED_START
+from towerwatch.timebase import parse_utc
+
+INTERVAL_S = 2.0  # a camera's default
+RULES: dict[str, dict[str, Any]] = {
+    "kerb": {"kind": "illegal_parking", "zone": "kerb"},
+    "kerb-across": {"kind": "illegal_parking", "zone": "kerb"},
+    "arterial": {"kind": "blocked_road", "zone": "road"},
+    "arterial-lawful": {"kind": "blocked_road", "zone": "road"},
+}
+"""The rule of each scene, as shipped: its thresholds are the defaults."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRun:
+    """What to run. ``figures`` names the condition of the error model, ``condition`` that of the result."""
+
+    scene: str
+    seed: int
+    seconds: float
+    figures: str = "day"
+    condition: str = "day"
+
+
+@dataclass(slots=True)
+class PlayedDetector:
+    """Hands out what it was told that it finds."""
+
+    name: str = "played@1.0.0"
+    precision: str = "f32"
+    labels: tuple[str, ...] = (LABEL,)
+    found: Detections = field(default_factory=lambda: Detections.empty((LABEL,)))
+
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """Return the boxes that were put into ``found``."""
+        return [self.found for _ in images]
+
+    def close(self) -> None:
+        """Do nothing: there is no runtime."""
+
+
+def camera_of(name: str, areas: Sequence[TruthZone], rule: dict[str, Any]) -> CameraConfig:
+    """Return a fixed camera with a scene's zones and one rule."""
+    zones = [{"id": zone.id, "points": zone.points} for zone in areas]
+    return CameraConfig.model_validate(
+        {
+            "id": name,
+            "url": "rtsp://127.0.0.1/played",
+            "interval_s": INTERVAL_S,
+            "views": [{"zones": zones, "rules": [rule]}],
+        }
+    )
+
+
+def record_of(event: EpisodeEvent) -> AlertRecord:
+    """Return what an opened episode tells."""
+    boxes = tuple(one.box for one in event.boxes)
+    return AlertRecord(
+        event.alert_id, event.kind, event.camera, event.zone, event.captured_at, event.started_at, boxes
+    )
+
+
+def run(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
+    """Run one scene through the pipeline; return its truth (no frames kept) and the alerts."""
+    scene = open_scene(plan.scene, plan.seed, plan.seconds, SIZE_PX)
+    name = f"{plan.scene}-{plan.condition}-{plan.seed}"
+    errors = ErrorModel(load_figures(plan.figures), SIZE_PX, plan.seed)
+    pictures = Schematic(plan.figures, plan.seed, errors.false_places)
+    detector = PlayedDetector()
+    pipeline = CameraPipeline(
+        camera_of(name, scene.zones, RULES[plan.scene]), {"vehicle": detector}, counted_ids(name)
+    )
+    start = parse_utc(FIXED_START)
+    alerts: list[AlertRecord] = []
+    for index in range(int(plan.seconds / INTERVAL_S)):
+        now_s = index * INTERVAL_S
+        boxes = scene.boxes(now_s)
+        if errors.is_lost(now_s):
+            continue
+        detector.found = errors.find(boxes)
+        picture = pictures.paint(boxes, now_s)
+        frame = Frame(picture, start + timedelta(seconds=now_s), now_s, index)
+        alerts += [
+            record_of(event) for event in pipeline.process(frame) if event.phase is EpisodePhase.OPENED
+        ]
+    truth = gather(scene, [], scene=plan.scene, seed=plan.seed, seconds=plan.seconds, fps=1 / INTERVAL_S)
+    return replace(truth, camera_id=name, condition=plan.condition), alerts
+
+
+def judged(plan: TrafficRun) -> Judged:
+    """Run one scene and compare its alerts with its truth."""
+    truth, alerts = run(plan)
+    return judge(truth, alerts, ScoreTerms())
