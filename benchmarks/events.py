@@ -4,9 +4,9 @@
 
 Traffic rules run on truth boxes through the error model measured on real pictures
 (:mod:`benchmarks.errors`): streets with parked, double-parked and lawfully stopping vehicles by day,
-at night, in rain and hidden by trucks and queues; roads with signals, stop-and-go and blocks. Smoke
-comes from :mod:`benchmarks.events_smoke`. ``--resume`` keeps each scene's truth and alerts in a
-folder (one folder for one state of the code), and runs only what is not there.
+at night, in rain and hidden by trucks and queues; roads with signals, stop-and-go and blocks. Each
+part is a module of its own (:mod:`benchmarks.events_part`). ``--resume`` keeps what was run in a folder
+(one folder for one state of the code), and runs only what is not there.
 
 JSON: ``rows``, one object for each kind and condition (``all``: over all), each figure with its 95 %
 interval under ``<name>_95``::
@@ -25,8 +25,6 @@ that no alert told of.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import tempfile
 import time
 from collections import Counter
@@ -34,36 +32,33 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
+from benchmarks import events_traffic
 from benchmarks.events_page import write_page
-from benchmarks.events_traffic import full_plan, quick_plan, run_all
-from benchmarks.machine import usable_cores
+from benchmarks.events_part import Part, PartResult
 from benchmarks.report import document, print_machine, write_json
-from edge.score import Judged
 from edge.score_files import print_rows
-from edge.score_rows import ScoreRow, rows_of
 
-SMOKE = "benchmarks.events_smoke"
-
-
-def smoke_rows(seed: int, folder: Path, *, quick: bool) -> list[ScoreRow]:
-    """Return the rows of the smoke rule; none where its part is not there."""
-    if importlib.util.find_spec(SMOKE) is None:
-        return []
-    rows: list[ScoreRow] = importlib.import_module(SMOKE).run(seed, quick, folder)
-    return rows
+PARTS: tuple[Part, ...] = (events_traffic,)
 
 
-def traffic(seed: int, folder: Path, *, quick: bool) -> dict[str, Judged]:
-    """Run the traffic scenes, with progress on the terminal."""
-    plans = quick_plan(seed) if quick else full_plan(seed)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("streets and roads", total=len(plans))
-        return run_all(
-            plans, folder, min(usable_cores(), len(plans)), lambda done: progress.update(task, completed=done)
-        )
+def content_of(results: list[PartResult], *, quick: bool, seed: int, wall_s: float) -> dict[str, object]:
+    """Return the benchmark's document."""
+    facts = {name: value for result in results for name, value in result.facts.items()}
+    return document(
+        "events",
+        quick=quick,
+        seed=seed,
+        wall_s=round(wall_s, 1),
+        rows=[row.as_json() for result in results for row in result.rows],
+        silent=dict(sorted(sum((result.silent for result in results), Counter()).items())),
+        missed=[
+            {"camera": one.camera, "kind": one.event.kind, "started_s": round(one.event.started_s, 1)}
+            for result in results
+            for one in result.missed
+        ],
+        **facts,
+    )
 
 
 def main(
@@ -78,30 +73,13 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         folder = resume or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        judged = traffic(seed, folder, quick=quick)
-        rows = [row for one in judged.values() for row in rows_of(one)]
-        rows += smoke_rows(seed, folder, quick=quick)
-    missed = [
-        {"camera": one.camera, "kind": one.event.kind, "started_s": round(one.event.started_s, 1)}
-        for kind in judged.values()
-        for one in kind.events
-        if one.alert is None
-    ]
-    silent = sum((one.silent for one in judged.values()), Counter())
-    content = document(
-        "events",
-        quick=quick,
-        seed=seed,
-        wall_s=round(time.monotonic() - began_s, 1),
-        rows=[row.as_json() for row in rows],
-        silent=dict(sorted(silent.items())),
-        missed=missed,
-    )
+        results = [part.run(seed, folder, quick=quick) for part in PARTS]
+    content = content_of(results, quick=quick, seed=seed, wall_s=time.monotonic() - began_s)
     print_machine(content)
-    print_rows(rows)
+    print_rows([row for result in results for row in result.rows])
     write_json(json_path, content)
     if page is not None:
-        write_page(content, page)
+        write_page(content, page, [result.page for result in results])
 
 
 if __name__ == "__main__":

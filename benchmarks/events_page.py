@@ -52,14 +52,14 @@ junction that moves, gives no alert of any rule.
 """
 
 
-def write_page(content: Mapping[str, Any], path: Path) -> None:
-    """Write the page from a benchmark's document."""
+def write_page(content: Mapping[str, Any], path: Path, sections: Sequence[str] = ()) -> None:
+    """Write the page from a benchmark's document, and the sections that parts add to it."""
     rows: list[Row] = content["rows"]
     parts = [HEAD, _how(content)]
     for kind in sorted({row["kind"] for row in rows}):
         own = [row for row in rows if row["kind"] == kind]
         parts += [f"## {NAMES.get(kind, kind)}\n", _table(own), _demands(kind, own[0]), _fails(own[0])]
-    parts += [_silent(content["silent"]), _missed(content["missed"]), REAL]
+    parts += [*sections, _silent(content["silent"]), _missed(content["missed"]), REAL]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 

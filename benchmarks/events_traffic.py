@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
@@ -10,7 +11,12 @@ from datetime import datetime
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.traffic_runs import RULES, TrafficRun, run
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.events_part import PartResult, result_of
+from benchmarks.machine import usable_cores
+from benchmarks.traffic_runs import RULES, TrafficRun, run_scene
 from edge.score import AlertRecord, Judged, judge
 from streams.simulator.truth import read_truth, write_truth
 
@@ -50,7 +56,7 @@ def done_or_run(plan: TrafficRun, folder: Path) -> str:
     name = f"{plan.scene}-{plan.condition}-{plan.seed}-{plan.seconds:g}"
     alerts_path = folder / f"{name}.alerts.json"
     if not alerts_path.exists():
-        truth, alerts = run(plan)
+        truth, alerts = run_scene(plan)
         write_truth(replace(truth, frames=()), folder / f"{name}.truth.json")
         partial = alerts_path.with_suffix(".part")
         partial.write_text(json.dumps([asdict(one) for one in alerts], default=str), encoding="utf-8")
@@ -91,3 +97,19 @@ def run_all(plans: Sequence[TrafficRun], folder: Path, jobs: int, report: Report
             )
             report(number)
     return total
+
+
+def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
+    """Run the traffic scenes, with progress on the terminal; a part of the benchmark of events."""
+    plans = quick_plan(seed) if quick else full_plan(seed)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("streets and roads", total=len(plans))
+        judged = run_all(
+            plans, folder, min(usable_cores(), len(plans)), lambda done: progress.update(task, completed=done)
+        )
+    results = [result_of(judged[kind]) for kind in sorted(judged)]
+    return PartResult(
+        rows=tuple(row for result in results for row in result.rows),
+        silent=sum((result.silent for result in results), Counter()),
+        missed=tuple(one for result in results for one in result.missed),
+    )

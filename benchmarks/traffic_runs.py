@@ -1,4 +1,4 @@
-"""One scene without pixels: truth boxes through the error model, the edge's own pipeline, the verdict.
+"""One scene without pixels: truth boxes through the error model, the edge's own pipeline.
 
 Detector and camera are played, everything behind them is what runs on a box: tracker, rules,
 lifecycle. An hour of street takes some seconds of CPU.
@@ -20,7 +20,7 @@ from edge.config import CameraConfig
 from edge.episode import EpisodeEvent, EpisodePhase
 from edge.pipeline import CameraPipeline
 from edge.replay import counted_ids
-from edge.score import AlertRecord, Judged, ScoreTerms, judge
+from edge.score import AlertRecord
 from models.detections import Detections
 from streams.frame import Frame
 from streams.simulator import SceneTruth, TruthZone, open_scene
@@ -87,7 +87,7 @@ def record_of(event: EpisodeEvent) -> AlertRecord:
     )
 
 
-def run(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
+def run_scene(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
     """Run one scene through the pipeline; return its truth (no frames kept) and the alerts."""
     scene = open_scene(plan.scene, plan.seed, plan.seconds, SIZE_PX)
     name = f"{plan.scene}-{plan.condition}-{plan.seed}"
@@ -112,9 +112,3 @@ def run(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
         ]
     truth = gather(scene, [], scene=plan.scene, seed=plan.seed, seconds=plan.seconds, fps=1 / INTERVAL_S)
     return replace(truth, camera_id=name, condition=plan.condition), alerts
-
-
-def judged(plan: TrafficRun) -> Judged:
-    """Run one scene and compare its alerts with its truth."""
-    truth, alerts = run(plan)
-    return judge(truth, alerts, ScoreTerms())
