@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import shapely
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -14,6 +16,7 @@ from alerts.areas.geojson import AreaShape, Level
 from alerts.areas.placing import areas_now, place_incident
 from alerts.areas.roster import ShiftRow
 from alerts.services.errors import Conflict
+from alerts.services.views import CameraView
 from alerts.store import audit
 from alerts.store.city import Area, IncidentArea, Shift
 from alerts.store.database import Database
@@ -125,6 +128,28 @@ class AreaService:
         """List who is on duty, whenever."""
         with self._database.read() as session:
             return tuple(map(_duty, session.scalars(select(Shift).order_by(Shift.area, Shift.id))))
+
+    def people_called(self, users: Iterable[str]) -> dict[str, str]:
+        """Return what the rosters call the people who log in under some names; others are left out."""
+        query = select(Shift.user_name, Shift.person).where(Shift.user_name.in_(sorted(set(users))))
+        with self._database.read() as session:
+            return {user: person for user, person in session.execute(query) if user is not None}
+
+    def cameras_in(self, area: str | None, cameras: Sequence[CameraView]) -> tuple[CameraView, ...]:
+        """Return the cameras that stand in an area or on its edge; all of them where it is None."""
+        if area is None:
+            return tuple(cameras)
+        shape = next((shape for shape in self.shapes() if shape.id == area), None)
+        placed = [
+            (camera, (camera.lon_deg, camera.lat_deg))
+            for camera in cameras
+            if camera.lon_deg is not None and camera.lat_deg is not None
+        ]
+        if shape is None or not placed:
+            return ()
+        shapely.prepare(shape.polygon)
+        inside = shapely.intersects_xy(shape.polygon, np.array([place for _camera, place in placed]))
+        return tuple(camera for (camera, _place), here in zip(placed, inside, strict=True) if here)
 
     def in_charge(
         self, lat_deg: float, lon_deg: float, at: datetime | None = None, department: str | None = None

@@ -8,7 +8,7 @@ are called in threads.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from functools import lru_cache
@@ -34,6 +34,7 @@ from alerts.console.rows import (
 from alerts.services.bundle import Services
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.live import Subscription
+from alerts.services.rights import Reach, Within
 from alerts.services.views import CameraView, ChangeView, EdgeView, IncidentSummary
 from alerts.states import State
 from towerwatch.logs import get_logger
@@ -77,10 +78,12 @@ class Board:
         self._cameras_changed = False
         self.rows: dict[int, Row] = {}
         self.spots: dict[int, Spot] = {}
+        self._reach: dict[int, Reach] = {}
+        self._cameras_in: dict[str | None, tuple[CameraView, ...]] = {}
         self.cameras: tuple[CameraView, ...] = ()
         self.edges: tuple[EdgeView, ...] = ()
         # markup that is the same for many browsers, until the cameras are read again
-        self.camera_memo: dict[tuple[str, ...], str] = {}
+        self.camera_memo: dict[tuple[str | None, ...], str] = {}
         self.ready = asyncio.Event()
         # one answer for all browsers that look at the same part of the map between two changes
         self.map_answer = lru_cache(maxsize=256)(self._map_answer)
@@ -103,6 +106,8 @@ class Board:
         incidents = await run_in_threadpool(self._read_all)
         self.rows = {}
         self.spots = {}
+        self._reach = {}
+        await self._read_reach([incident.id for incident in incidents])
         self._take(incidents)
         await self._read_cameras()
         self.ready.set()
@@ -141,8 +146,14 @@ class Board:
         for start in range(0, len(keys), PAGE_READ):
             wanted = IncidentFilter(ids=frozenset(keys[start : start + PAGE_READ]))
             page = await run_in_threadpool(self._services.incidents.list_incidents, wanted, None, PAGE_READ)
+            await self._read_reach([incident.id for incident in page.items])
             places = self._take(page.items) or places
         self._publish(places=places)
+
+    async def _read_reach(self, ids: list[int]) -> None:
+        for start in range(0, len(ids), PAGE_READ):
+            piece = ids[start : start + PAGE_READ]
+            self._reach |= await run_in_threadpool(self._services.incidents.reach, piece)
 
     def _take(self, incidents: list[IncidentSummary] | tuple[IncidentSummary, ...]) -> bool:
         """Keep incidents; say whether the map is another one now."""
@@ -160,6 +171,7 @@ class Board:
         for key in sorted(over)[: max(0, len(over) - 2 * RECENT)]:
             del self.rows[key]
             self.spots.pop(key, None)
+            self._reach.pop(key, None)
         return places
 
     async def _refresh_cameras(self) -> None:
@@ -176,13 +188,14 @@ class Board:
         self.cameras = await run_in_threadpool(self._services.fleet.list_cameras)
         self.edges = await run_in_threadpool(self._services.fleet.list_edges)
         self.camera_memo.clear()
+        self._cameras_in = {None: self.cameras}
         self._cameras_read = asyncio.get_running_loop().time()
 
     def _publish(self, *, places: bool = True) -> None:
         if places:
             self.map_answer.cache_clear()
         for wanted, group in self._lists.items():
-            shown = select(self.rows.values(), wanted)
+            shown = select(self._seen(wanted.within), wanted)
             delta = difference(group.shown, shown)
             group.shown = shown
             if delta is not None:
@@ -202,9 +215,33 @@ class Board:
         self.leave(member)
         group = self._lists.get(wanted)
         if group is None:
-            group = self._lists[wanted] = _List(select(self.rows.values(), wanted))
+            group = self._lists[wanted] = _List(select(self._seen(wanted.within), wanted))
         group.members[member] = None
         return group.shown
+
+    def _seen(self, within: Within) -> Iterable[Row]:
+        if not within:
+            return self.rows.values()
+        return (row for key, row in self.rows.items() if within.covers(self._reach[key]))
+
+    async def look(self, within: Within) -> None:
+        """Find the cameras of somebody's part of the city, for :meth:`cameras_of` until the next await."""
+        while within.area not in self._cameras_in:
+            find, cameras = self._services.areas.cameras_in, self.cameras
+            found = await run_in_threadpool(find, within.area, cameras)
+            if cameras is self.cameras:  # else they were read again meanwhile
+                self._cameras_in[within.area] = found
+
+    def cameras_of(self, within: Within) -> tuple[CameraView, ...]:
+        """Return the cameras that stand in somebody's part of the city; call :meth:`look` before."""
+        return self._cameras_in[within.area]
+
+    def edges_of(self, within: Within) -> tuple[EdgeView, ...]:
+        """Return the boxes of those cameras; call :meth:`look` before."""
+        if within.area is None:
+            return self.edges
+        mine = {camera.edge for camera in self.cameras_of(within)}
+        return tuple(edge for edge in self.edges if edge.id in mine)
 
     def leave(self, member: Member) -> None:
         """Take a browser off its list; a list without browsers is forgotten."""
@@ -234,11 +271,14 @@ class Board:
 
         return end
 
-    def _map_answer(self, wanted: QueueFilter, view: Viewport) -> bytes:
+    def _map_answer(self, wanted: QueueFilter, view: Viewport, fleet: bool) -> bytes:  # noqa: FBT001 - the cache's key
+        within = wanted.within
+        cameras = self.cameras_of(within) if fleet else ()
+        spots = {key: spot for key, spot in self.spots.items() if within.covers(self._reach[key])}
         answer: dict[str, Any] = {
-            "incidents": cluster_incidents(self.rows, self.spots, wanted, view),
-            "cameras": cluster_cameras(self.cameras, view),
-            "bounds": bounds(self.spots.values(), self.cameras),
+            "incidents": cluster_incidents(self.rows, spots, wanted, view),
+            "cameras": cluster_cameras(cameras, view),
+            "bounds": bounds(spots.values(), cameras),
         }
         return json.dumps(answer).encode()
 

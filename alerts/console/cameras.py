@@ -10,7 +10,7 @@ from nicegui import Client
 from starlette.requests import Request
 
 from alerts import texts as shared
-from alerts.console.context import Visitor, on_gone, to_login, visitor_of
+from alerts.console.context import Visitor, on_gone
 from alerts.console.formats import local, size
 from alerts.console.shell import el, frame, html
 from alerts.console.texts import Words
@@ -20,17 +20,15 @@ _RANK = {"blind": 0, "stale": 1, "starting": 2, "fresh": 3}
 _NUMBER = "tw-num"
 
 
-async def cameras_page(request: Request, client: Client) -> Response | None:
+async def cameras_page(visitor: Visitor, client: Client, _request: Request) -> Response | None:
     """``/cameras``: the health of cameras and boxes, the worst first."""
-    visitor = await visitor_of(request)
-    if visitor is None:
-        return to_login(request)
-    board = visitor.console.board
-    await board.ready.wait()
+    board, within = visitor.console.board, visitor.user.within
+    await board.look(within)
     with frame(visitor, "cameras", visitor.words("cameras")), el("main", "tw-body"):
         tables = html(tables_html(visitor), "div")
 
     async def changed() -> None:
+        await board.look(within)
         tables.content = tables_html(visitor)
 
     on_gone(client, board.watch_cameras(changed))
@@ -39,16 +37,16 @@ async def cameras_page(request: Request, client: Client) -> Response | None:
 
 def tables_html(visitor: Visitor) -> str:
     """Return both tables, made once per reading of the cameras for all browsers alike."""
-    board, words = visitor.console.board, visitor.words
-    key = ("tables", words.language)
+    board, words, within = visitor.console.board, visitor.words, visitor.user.within
+    key = ("tables", words.language, within.area)
     if key not in board.camera_memo:
-        zone = visitor.console.zone
+        zone, cameras, edges = visitor.console.zone, board.cameras_of(within), board.edges_of(within)
         board.camera_memo[key] = "".join(
             f'<section class="tw-panel"><h2>{escape(words(name))} · {count}</h2>'
             f'<div class="tw-scroll">{table}</div></section>'
             for name, count, table in (
-                ("cameras", len(board.cameras), _cameras(board.cameras, words, zone)),
-                ("edges", len(board.edges), _edges(board.edges, words, zone)),
+                ("cameras", len(cameras), _cameras(cameras, words, zone)),
+                ("edges", len(edges), _edges(edges, words, zone)),
             )
         )
     return board.camera_memo[key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from alerts.config import ConsoleSettings
 from alerts.console.board import Board
+from alerts.console.names import Names
 from alerts.console.texts import WORDS, Words
 from alerts.services.bundle import Services
 from alerts.services.views import UserView
@@ -51,6 +52,7 @@ class Visitor:
     theme: str
     base: str
     path: str
+    names: Names = field(default_factory=Names)
 
     async def still_in(self) -> UserView | None:
         """Ask again who this is: a page stays open longer than a login lasts."""

@@ -24,7 +24,9 @@ class Dialogs(ABC):
     _words: Words
 
     @abstractmethod
-    async def do(self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT) -> None:
+    async def do(
+        self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT, **what: int | str
+    ) -> None:
         """Do something in the name of who is logged in; every page does it in its own way."""
 
     @contextmanager
@@ -42,8 +44,12 @@ class Dialogs(ABC):
         *,
         right: Right = Right.ACT,
         needed: bool = False,
+        **what: int | str,
     ) -> None:
-        """Ask for a note, then call with it and the user's name; ``needed`` keeps an empty one back."""
+        """Ask for a note, then call with it and the user's name; ``needed`` keeps an empty one back.
+
+        ``what`` it is about, as :meth:`do` takes it.
+        """
 
         def allow(text: str) -> None:
             attributes(submit, disabled="" if needed and not text.strip() else None)
@@ -53,7 +59,7 @@ class Dialogs(ABC):
 
             async def done() -> None:
                 dialog.close()
-                await self.do(lambda user: call(note["text"], user), name, right=right)
+                await self.do(lambda user: call(note["text"], user), name, right=right, **what)
 
             submit = self.dialog_end(dialog, name, done)
             allow("")

@@ -59,7 +59,7 @@ class HandlingPanel:
 
     def _head(self, task: TaskView) -> None:
         with el("div", "tw-task-head"):
-            el("b", text=self._page.department(task.department))
+            el("b", text=self._page.names.department(task.department))
             state = (
                 self._words("paused") if task.paused_at else self._words.name(shared.TASK_STATES, task.state)
             )
@@ -127,21 +127,26 @@ class HandlingPanel:
         elif action is TaskAction.DECLINE:
             self._page.note_dialog(
                 name, "decline_note", lambda note, user: tasks.decline(task.id, user=user, note=note),
-                right=Right.HANDLE, needed=True,
+                right=Right.HANDLE, needed=True, task_id=task.id,
             )  # fmt: skip
         else:
             call = tasks.accept if action is TaskAction.ACCEPT else tasks.arrive
-            await self._page.do(lambda user: call(task.id, user=user), name, right=Right.HANDLE)
+            await self._page.do(
+                lambda user: call(task.id, user=user), name, right=Right.HANDLE, task_id=task.id
+            )
 
     async def _ask_pause(self, task: TaskView) -> None:
         tasks = self._page.visitor.console.services.tasks
         if task.paused_at is not None:
             name = self._words("line_resume")
-            await self._page.do(lambda user: tasks.resume(task.id, user=user), name, right=Right.HANDLE)
+            await self._page.do(
+                lambda user: tasks.resume(task.id, user=user), name, right=Right.HANDLE, task_id=task.id
+            )
             return
         self._page.note_dialog(
             self._words("line_pause"), "pause_note",
-            lambda note, user: tasks.pause(task.id, user=user, note=note), right=Right.HANDLE, needed=True,
+            lambda note, user: tasks.pause(task.id, user=user, note=note),
+            right=Right.HANDLE, needed=True, task_id=task.id,
         )  # fmt: skip
 
     def _proof_dialog(self, task: TaskView, name: str) -> None:
@@ -174,6 +179,7 @@ class HandlingPanel:
                     lambda user: tasks.handle(task.id, proofs, user=user, note=note["text"]),
                     name,
                     right=Right.HANDLE,
+                    task_id=task.id,
                 )
 
             submit = page.dialog_end(dialog, name, done)
@@ -205,7 +211,7 @@ class HandlingPanel:
                     attributes(chip, aria_pressed=str(department in wanted).lower())
                     chip.on("click", partial(toggle, chip, department))
                     with chip:
-                        el("span", text=page.department(department))
+                        el("span", text=page.names.department(department))
                         if key is not None:
                             el("kbd", text=key)
             if not known:

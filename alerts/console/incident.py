@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from starlette.requests import Request
 
 from alerts import texts as shared
 from alerts.console import payload
-from alerts.console.context import Visitor, on_gone, push, to_login, visitor_of
+from alerts.console.context import Visitor, on_gone, push
 from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CityMap, EvidencePane, Node
 from alerts.console.formats import duration, local
@@ -23,8 +22,7 @@ from alerts.console.handling import HandlingPanel, pictures
 from alerts.console.rows import SEVERITY
 from alerts.console.shell import attributes, el, frame
 from alerts.console.texts import SEVERITIES
-from alerts.services.errors import Conflict, ServiceError
-from alerts.services.errors import NotFound as IncidentNotFound
+from alerts.services.errors import Conflict, NotFound, ServiceError
 from alerts.services.rights import Right
 from alerts.services.views import AlertView, IncidentView, UserView
 from alerts.states import Action, IllegalTransition
@@ -65,7 +63,7 @@ class IncidentPage(Dialogs):
         self._client = client
         self._incident = incident
         self._handling = HandlingPanel(self)
-        self._departments: dict[str, str] = {}
+        self.names = visitor.names
         self._alert_id = incident.alerts[0].id if incident.alerts else None
         self._pane: EvidencePane | None = None
         self._parts: list[tuple[Node, Callable[[], None]]] = []
@@ -76,19 +74,10 @@ class IncidentPage(Dialogs):
         """The incident, as it was read last."""
         return self._incident
 
-    def department(self, key: str) -> str:
-        """Return the name of a department, or its id where the catalogue does not know it."""
-        return self._departments.get(key, key)
-
-    async def name_departments(self) -> None:
-        """Read what departments are called here."""
-        catalogue = self._visitor.console.services.catalogue
-        with suppress(IncidentNotFound):
-            loaded = await run_in_threadpool(catalogue.get)
-            zh = self._words.language == "zh"
-            self._departments = {
-                item.id: item.zh if zh else item.en or item.zh for item in loaded.catalogue.departments
-            }
+    async def name_people(self) -> None:
+        """Read what the rosters call those who did something."""
+        users = {entry.actor for entry in self._incident.timeline}
+        self.names = await run_in_threadpool(self.names.knowing, self._visitor.console.services, users)
 
     @property
     def _alert(self) -> AlertView | None:
@@ -127,6 +116,7 @@ class IncidentPage(Dialogs):
         incident = await run_in_threadpool(services.incidents.get_incident, self._incident.id)
         if incident != self._incident:
             self._incident = incident
+            await self.name_people()
             self._show()
 
     def _show(self) -> None:
@@ -240,8 +230,8 @@ class IncidentPage(Dialogs):
                 with el("li"):
                     el("time", text=local(entry.at, self._visitor.console.zone)[5:])
                     with el("span"):
-                        el("span", text=payload.line(entry, self._words))
-                        el("span", "tw-dim", f" · {payload.actor(entry, self._words)}")
+                        el("span", text=payload.line(entry, self._words, self.names))
+                        el("span", "tw-dim", f" · {payload.actor(entry, self._words, self.names)}")
 
     # -- what is done
 
@@ -326,12 +316,17 @@ class IncidentPage(Dialogs):
             )
         )
 
-    async def do(self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT) -> None:
-        """Do something in the name of who is logged in now, show the new state, say what came of it."""
+    async def do(
+        self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT, **what: int | str
+    ) -> None:
+        """Do something in the name of who is logged in now, show the new state, say what came of it.
+
+        The rights of now decide, and whether this person sees the incident and ``what`` else it is about.
+        """
         words = self._words
         async with self._busy:
             user: UserView | None = await self._visitor.still_in()
-            if user is None or right not in user.rights:
+            if user is None or not await self._may(user, right, what):
                 self.say(words("may_not") if user else words("expired"), "negative")
                 return
             try:
@@ -344,6 +339,11 @@ class IncidentPage(Dialogs):
                 self.say(words("refused", why=str(error)), "negative")
             await self.refresh()
 
+    async def _may(self, user: UserView, right: Right, what: dict[str, int | str]) -> bool:
+        incidents = self._visitor.console.services.incidents
+        about = {"incident_id": self._incident.id, **what}
+        return right in user.rights and await run_in_threadpool(incidents.sees, user.within, **about)
+
     def say(self, text: str, kind: str) -> None:
         """Show a line for a moment; kind is positive, warning or negative."""
         with self._client:
@@ -351,16 +351,24 @@ class IncidentPage(Dialogs):
         push(self._client, "document.activeElement?.blur()")
 
 
-async def incident_page(request: Request, client: Client, incident_id: int) -> Response | None:
-    """``/incidents/{incident_id}``: one incident."""
-    visitor = await visitor_of(request)
-    if visitor is None:
-        return to_login(request)
-    try:
-        incident = await run_in_threadpool(visitor.console.services.incidents.get_incident, incident_id)
-    except IncidentNotFound:
+async def incident_page(visitor: Visitor, client: Client, request: Request) -> Response | None:
+    """``/incidents/{incident_id}``: one incident; one of elsewhere is not there."""
+    incident = await run_in_threadpool(_incident, visitor, request.path_params["incident_id"])
+    if incident is None:
         return HTMLResponse(visitor.words("not_found"), status_code=404)
     page = IncidentPage(visitor, client, incident)
-    await page.name_departments()
+    await page.name_people()
     page.build()
     return None
+
+
+def _incident(visitor: Visitor, number: str) -> IncidentView | None:
+    """Return an incident that the visitor sees."""
+    incidents = visitor.console.services.incidents
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return None
+    try:
+        incident = incidents.get_incident(int(number))
+    except NotFound:
+        return None
+    return incident if incidents.sees(visitor.user.within, incident_id=incident.id) else None

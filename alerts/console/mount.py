@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
-from nicegui import core, ui
+from nicegui import Client, core, ui
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -18,15 +20,25 @@ from alerts.config import ConsoleSettings
 from alerts.console import login
 from alerts.console.board import Board
 from alerts.console.cameras import cameras_page
-from alerts.console.context import Console, KeepPicture, console_now, install, visitor_of
+from alerts.console.context import (
+    Console,
+    KeepPicture,
+    Visitor,
+    console_now,
+    install,
+    to_login,
+    visitor_of,
+)
 from alerts.console.elements import WEB
 from alerts.console.formats import zone_of
 from alerts.console.guard import Guard, content_policy
 from alerts.console.incident import incident_page
+from alerts.console.names import read_names
 from alerts.console.rows import QueueFilter, Viewport
-from alerts.console.shell import STATIC
+from alerts.console.shell import PAGE_RIGHTS, STATIC
 from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
+from alerts.services.rights import Right
 
 # a browser may be away this long (a lift, a tunnel) and go on with the same page
 RECONNECT_S = 30.0
@@ -34,7 +46,13 @@ HISTORY = 200
 # building a page takes milliseconds; the wait is for the others, when a whole shift logs in at once
 RESPONSE_S = 60.0
 router = APIRouter(include_in_schema=False)
-_PAGES = {"/": wall_page, "/incidents/{incident_id}": incident_page, "/cameras": cameras_page}
+# builds a page into a browser, or answers something else
+Build = Callable[[Visitor, Client, Request], Awaitable[Response | None]]
+_PAGES: dict[str, Build] = {
+    "/": wall_page,
+    "/incidents/{incident_id}": incident_page,
+    "/cameras": cameras_page,
+}
 
 
 def mount_console(
@@ -85,9 +103,25 @@ def mount_console(
 
 def _register_pages() -> None:
     known = {getattr(route, "path", "") for route in core.app.routes}
-    for path, page in _PAGES.items():
+    for path, build in _PAGES.items():
         if path not in known:
-            ui.page(path, response_timeout=RESPONSE_S)(page)  # type: ignore[arg-type]  # functions differ in their parameters
+            ui.page(path, response_timeout=RESPONSE_S)(_guarded(PAGE_RIGHTS[path], build))
+
+
+def _guarded(right: Right, build: Build) -> Callable[[Request, Client], Awaitable[Response | None]]:
+    """Make the page that only opens for who is logged in and has the right."""
+
+    async def page(request: Request, client: Client) -> Response | None:
+        visitor = await visitor_of(request)
+        if visitor is None:
+            return to_login(request)
+        if right not in visitor.user.rights:
+            return HTMLResponse(visitor.words("may_not"), status_code=403)
+        names = await run_in_threadpool(read_names, visitor.console.services, visitor.words)
+        await visitor.console.board.ready.wait()
+        return await build(replace(visitor, names=names), client, request)
+
+    return page
 
 
 def _run_board_within(app: FastAPI, console: Console) -> None:
@@ -112,15 +146,19 @@ async def map_data(
     request: Request, bbox: Annotated[str, Query(max_length=120)], zoom: Annotated[int, Query(ge=0, le=22)]
 ) -> Response:
     """Return incidents and cameras in view, clustered: one answer for one look at the map."""
-    if await visitor_of(request) is None:
+    visitor = await visitor_of(request)
+    if visitor is None:
         return Response(status_code=401)
+    user = visitor.user
     try:
         view = Viewport.parse(bbox, zoom)
     except ValueError:
         return Response("bbox: west,south,east,north in degrees", status_code=422)
     board = console_now().board
     await board.ready.wait()
-    answer = board.map_answer(QueueFilter.parse(request.query_params), view)
+    await board.look(user.within)
+    wanted = QueueFilter.parse(request.query_params, user.within)
+    answer = board.map_answer(wanted, view, Right.FLEET in user.rights)
     return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from alerts import texts as shared
 from alerts.console.formats import duration, local, measure, place
+from alerts.console.names import Names
 from alerts.console.texts import Words
 from alerts.messages import EvidenceRole
 from alerts.services.views import AlertView, BoxView, EvidenceView, IncidentView, TimelineView
+from alerts.store.journal import SYSTEM
 
 Pairs = list[tuple[str, str]]
 # t0 beside now: the order in which an eye compares
@@ -140,7 +142,7 @@ def warnings(incident: IncidentView, alert: AlertView | None, words: Words) -> l
     return found
 
 
-def line(entry: TimelineView, words: Words) -> str:
+def line(entry: TimelineView, words: Words, names: Names) -> str:
     """Return one line of the timeline: what, by whom, and why."""
     parts = [words.line(entry.action)]
     if entry.to_state is not None and entry.to_state != entry.from_state:
@@ -151,18 +153,19 @@ def line(entry: TimelineView, words: Words) -> str:
     if detail.get("box_index") is not None:
         parts.append(f"{words('boxes')} {int(detail['box_index']) + 1}")
     if reason := detail.get("reason"):
-        names = shared.DISMISS_REASONS if reason in shared.DISMISS_REASONS else shared.BLIND_REASONS
-        parts.append(words.name(names, reason))
-    parts += _handled(detail, words)
+        table = shared.DISMISS_REASONS if reason in shared.DISMISS_REASONS else shared.BLIND_REASONS
+        parts.append(words.name(table, reason))
+    parts += _handled(detail, words, names)
     if note := detail.get("note"):
         parts.append(f"“{note}”")
     return " · ".join(parts)
 
 
-def _handled(detail: dict[str, Any], words: Words) -> list[str]:
+def _handled(detail: dict[str, Any], words: Words, names: Names) -> list[str]:
     """Return what a line says of departments, their limits, other incidents and the score."""
     numbers = [f"#{detail[key]}" for key in ("into", "from") if detail.get(key)]
-    departments = detail.get("departments") or ([detail["department"]] if detail.get("department") else [])
+    called = detail.get("departments") or ([detail["department"]] if detail.get("department") else [])
+    departments = map(names.department, called)
     named: list[tuple[Mapping[Any, tuple[str, str]], Any]] = [
         (shared.STAGES, detail.get("stage")),
         (shared.SCORES, detail.get("score")),
@@ -172,6 +175,6 @@ def _handled(detail: dict[str, Any], words: Words) -> list[str]:
     return [*departments, *numbers, *(words.name(table, key) for table, key in named if key), *level, *why]
 
 
-def actor(entry: TimelineView, words: Words) -> str:
+def actor(entry: TimelineView, words: Words, names: Names) -> str:
     """Return who did it."""
-    return words("system") if entry.actor == "system" else entry.actor
+    return words("system") if entry.actor == SYSTEM else names.person(entry.actor)

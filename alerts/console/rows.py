@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from alerts.console.formats import local
 from alerts.messages import Kind
+from alerts.services.rights import EVERYWHERE, Within
 from alerts.services.views import CameraView, IncidentSummary
 from alerts.states import OPEN_STATES, State
 
@@ -64,9 +65,10 @@ class QueueFilter:
     camera: str = ""
     sort: Literal["severity", "newest"] = "severity"
     limit: int = PAGE
+    within: Within = EVERYWHERE  # the part of the city that he sees; nothing from a browser sets it
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> QueueFilter:
+    def parse(cls, values: Mapping[str, Any], within: Within = EVERYWHERE) -> QueueFilter:
         """Read a filter from a query string or a browser's event; what is unknown falls back."""
         state, kind = str(values.get("state", "")), str(values.get("kind", ""))
         limit = str(values.get("limit", PAGE))
@@ -76,6 +78,7 @@ class QueueFilter:
             camera=str(values.get("camera", ""))[:64].strip().lower(),
             sort="newest" if values.get("sort") == "newest" else "severity",
             limit=min(MAX_ROWS, max(1, int(limit))) if limit.isascii() and limit.isdigit() else PAGE,
+            within=within,
         )
 
     def in_state(self, row: Row) -> bool:

@@ -14,8 +14,16 @@ from nicegui import ui
 from alerts.console.context import Visitor
 from alerts.console.elements import WEB, Node
 from alerts.console.texts import Words
+from alerts.services.rights import Right
 
 STATIC = "/console/static"
+# which right each page asks for; the header shows what its visitor may open
+PAGE_RIGHTS = {
+    "/": Right.LOOK,
+    "/incidents/{incident_id}": Right.LOOK,
+    "/cameras": Right.FLEET,
+}
+_NAV = (("wall", "/"), ("cameras", "/cameras"))
 LOGO = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
     'stroke-linejoin="round" aria-hidden="true"><path d="M8 21 11 9h2l3 12M9.5 15h5M6 21h12"/>'
@@ -107,9 +115,10 @@ def _header(visitor: Visitor, current: str) -> None:
         with attributes(el("a", "tw-brand"), href=f"{base}/", aria_label=visitor.console.settings.title):
             html(LOGO, "i")
             el("span", text=visitor.console.settings.title)
-        for key, path in (("wall", "/"), ("cameras", "/cameras")):
-            link = el("a", "tw-nav", words(key))
-            attributes(link, href=base + path, aria_current="page" if key == current else None)
+        for key, path in _NAV:
+            if PAGE_RIGHTS[path] in visitor.user.rights:
+                link = el("a", "tw-nav", words(key))
+                attributes(link, href=base + path, aria_current="page" if key == current else None)
         el("div", "tw-gap")
         _switches(visitor)
 

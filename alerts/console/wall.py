@@ -13,13 +13,14 @@ from starlette.requests import Request
 
 from alerts import texts as shared
 from alerts.console.board import Board
-from alerts.console.context import Visitor, on_gone, push, to_login, visitor_of
+from alerts.console.context import Visitor, on_gone, push
 from alerts.console.elements import CityMap, Node, Queue
 from alerts.console.formats import local
 from alerts.console.rows import PAGE, STATE_CHOICES, QueueFilter, Selection
 from alerts.console.shell import attributes, el, frame, html
 from alerts.console.texts import Words
 from alerts.messages import Kind
+from alerts.services.rights import Right
 from alerts.services.views import CameraView
 from towerwatch.timebase import utc_now
 
@@ -46,6 +47,10 @@ class Wall:
     def _board(self) -> Board:
         return self._visitor.console.board
 
+    @property
+    def _sees_cameras(self) -> bool:
+        return Right.FLEET in self._visitor.user.rights
+
     def send(self, payload: str, *, places: bool) -> None:
         """Hand a difference of the list to the browser, whose map then asks for itself."""
         code = f"window.tw.queue?.apply({payload})"
@@ -70,10 +75,12 @@ class Wall:
                         query=_query(self._wanted),
                         start=(*settings.centre, settings.zoom) if settings.centre else None,
                     )
-                with el("section", "tw-strip"):
-                    self._strip = html(strip_html(self._board, words, self._visitor.base), "div")
+                if self._sees_cameras:
+                    with el("section", "tw-strip"):
+                        self._strip = html(strip_html(self._visitor), "div")
             self._tabs()
-        on_gone(self._client, self._board.watch_cameras(self._cameras_changed))
+        if self._sees_cameras:
+            on_gone(self._client, self._board.watch_cameras(self._cameras_changed))
 
     def _texts(self) -> dict[str, Any]:
         words = self._visitor.words
@@ -133,7 +140,8 @@ class Wall:
     def _tabs(self) -> None:
         words = self._visitor.words
         with el("nav", "tw-tabs"):
-            for key, label in (("list", "list"), ("map", "map"), ("cameras", "camera_short")):
+            tabs = [("list", "list"), ("map", "map"), ("cameras", "camera_short")]
+            for key, label in tabs if self._sees_cameras else tabs[:2]:
                 button = el("button", text=words(label))
                 attributes(button, type="button", aria_pressed=str(key == "list").lower())
                 button.on(
@@ -149,7 +157,9 @@ class Wall:
     def _change(self, **values: object) -> None:
         """Show another list: one message with its rows, and the filter in the address."""
         now = {name: getattr(self._wanted, name) for name in ("state", "kind", "camera", "sort")}
-        self._wanted = QueueFilter.parse(now | values)  # another filter starts again with one page
+        self._wanted = QueueFilter.parse(
+            now | values, self._wanted.within
+        )  # another filter starts again with one page
         shown = self._board.join(self, self._wanted)
         query = _query(self._wanted)
         push(
@@ -164,25 +174,25 @@ class Wall:
             self._sort.text = self._visitor.words(f"sort_{self._wanted.sort}")
 
     async def _cameras_changed(self) -> None:
+        await self._board.look(self._visitor.user.within)
         if self._strip is not None:
-            self._strip.content = strip_html(self._board, self._visitor.words, self._visitor.base)
+            self._strip.content = strip_html(self._visitor)
 
 
-async def wall_page(request: Request, client: Client) -> Response | None:
-    """``/``: the wall."""
-    visitor = await visitor_of(request)
-    if visitor is None:
-        return to_login(request)
-    await visitor.console.board.ready.wait()
-    Wall(visitor, client, QueueFilter.parse(request.query_params)).build()
+async def wall_page(visitor: Visitor, client: Client, request: Request) -> Response | None:
+    """``/``: the wall, of what its visitor sees."""
+    within = visitor.user.within
+    await visitor.console.board.look(within)
+    Wall(visitor, client, QueueFilter.parse(request.query_params, within)).build()
     return None
 
 
-def strip_html(board: Board, words: Words, base: str) -> str:
+def strip_html(visitor: Visitor) -> str:
     """Return the line of cameras, made once per reading of the cameras for all browsers alike."""
-    key = ("strip", words.language, base)
+    board, words, within = visitor.console.board, visitor.words, visitor.user.within
+    key = ("strip", words.language, visitor.base, within.area)
     if key not in board.camera_memo:
-        board.camera_memo[key] = _strip(board.cameras, words, base)
+        board.camera_memo[key] = _strip(board.cameras_of(within), words, visitor.base)
     return board.camera_memo[key]
 
 

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 
 from alerts.http.auth import COOKIE, CSRF_HEADER, SAFE_METHODS, bearer, user_of_request
 from alerts.http.context import Context, context_of
-from alerts.services.rights import Right, sees
+from alerts.services.rights import Right
 from alerts.services.views import UserView
 
 Rule = Right | Literal["open", "edge"]
@@ -179,6 +179,5 @@ def _refuse_elsewhere(request: Request, context: Context, user: UserView) -> Non
         if shape is None or not shape.fullmatch(text):
             return  # nothing of the city, or something that the route itself refuses
         what[name] = int(text) if text.isdigit() and len(text) < HEX_DIGITS else text
-    with context.database.read() as session:
-        if not sees(session, user.within, **what):
-            raise HTTPException(404, "there is no such thing in your part of the city")
+    if not context.services.incidents.sees(user.within, **what):
+        raise HTTPException(404, "there is no such thing in your part of the city")

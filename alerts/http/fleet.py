@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
-from shapely.geometry import Point
 from sqlalchemy.exc import DBAPIError
 
 from alerts import texts
@@ -31,9 +30,13 @@ class Placement(BaseModel):
 
 
 @router.get("/api/v1/edges")
-def list_edges(context: Ctx, _user: SomeUser) -> tuple[EdgeView, ...]:
+def list_edges(context: Ctx, user: SomeUser) -> tuple[EdgeView, ...]:
     """List boxes with their health."""
-    return context.services.fleet.list_edges()
+    edges = context.services.fleet.list_edges()
+    if user.area is None:
+        return edges
+    mine = {camera.edge for camera in _seen(context, user, context.services.fleet.list_cameras())}
+    return tuple(edge for edge in edges if edge.id in mine)
 
 
 @router.get("/api/v1/cameras")
@@ -124,17 +127,7 @@ def healthz(context: Ctx, response: Response) -> dict[str, str]:
 
 def _seen(context: Context, user: UserView, cameras: tuple[CameraView, ...]) -> tuple[CameraView, ...]:
     """Return the cameras that stand in the area of whoever asks; all of them without one."""
-    if user.area is None:
-        return cameras
-    area = next((area for area in context.services.areas.shapes() if area.id == user.area), None)
-    return tuple(
-        camera
-        for camera in cameras
-        if area is not None
-        and camera.lat_deg is not None
-        and camera.lon_deg is not None
-        and area.polygon.covers(Point(camera.lon_deg, camera.lat_deg))
-    )
+    return context.services.areas.cameras_in(user.area, cameras)
 
 
 def _point(lon_deg: float, lat_deg: float, properties: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from alerts.moves import move
 from alerts.outbox import Target
 from alerts.services.errors import Invalid, NotFound
 from alerts.services.locked import changing, find_incident
-from alerts.services.rights import EVERYWHERE, Within
+from alerts.services.rights import EVERYWHERE, Reach, Within, sees
 from alerts.services.rows import (
     alert_view,
     evidence_view,
@@ -37,6 +37,7 @@ from alerts.services.views import (
     TaskView,
 )
 from alerts.states import OPEN_STATES, Action, State
+from alerts.store.city import IncidentArea
 from alerts.store.database import Database
 from alerts.store.tables import (
     Alert,
@@ -135,6 +136,25 @@ class IncidentService:
                 looks=_look_views(session, row.id),
                 timeline=tuple(timeline_view(line) for line in lines),
             )
+
+    def sees(self, within: Within, **what: int | str) -> bool:
+        """Say whether somebody sees something; see :func:`alerts.services.rights.sees`."""
+        with self._database.read() as session:
+            return sees(session, within, **what)
+
+    def reach(self, incident_ids: Iterable[int]) -> dict[int, Reach]:
+        """Return who sees each of some incidents, for those who keep them in memory."""
+        ids = sorted(incident_ids)
+        areas: dict[int, set[str]] = defaultdict(set)
+        called: dict[int, set[str]] = defaultdict(set)
+        lies = select(IncidentArea.incident_id, IncidentArea.area).where(IncidentArea.incident_id.in_(ids))
+        tasks = select(Task.incident_id, Task.department).where(Task.incident_id.in_(ids)).distinct()
+        with self._database.read() as session:
+            for key, area in session.execute(lies):
+                areas[key].add(area)
+            for key, department in session.execute(tasks):
+                called[key].add(department)
+        return {key: Reach(frozenset(areas[key]), frozenset(called[key])) for key in ids}
 
     def get_alert(self, alert_id: str) -> AlertView:
         """Return one alert with phases, evidence and verdicts; raise NotFound without one."""

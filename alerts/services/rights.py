@@ -44,6 +44,14 @@ ROLE_RIGHTS: dict[str, frozenset[Right]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """What makes an incident seen: every area that it lies in, and the departments called to it."""
+
+    areas: frozenset[str] = frozenset()
+    departments: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Within:
     """The part of the city that somebody sees: an area, the tasks of a department, or both; None is all."""
 
@@ -64,6 +72,12 @@ class Within:
             called = select(Task.incident_id).where(Task.department == self.department)
             found.append(Incident.id.in_(called))
         return found
+
+    def covers(self, reach: Reach) -> bool:
+        """Say of an incident in memory what :meth:`incidents` says of one in the database."""
+        return (self.area is None or self.area in reach.areas) and (
+            self.department is None or self.department in reach.departments
+        )
 
 
 EVERYWHERE = Within()

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from console_site import Site, at_console, notices, page_of, until
 from console_world import EDGE, OPERATOR, PASSWORD, VIEWER, World, camera, parked_car
-from fastapi import FastAPI
-from fresh_nicegui import fresh_nicegui
-from nicegui import Client
 
-from alerts.config import ConsoleSettings
 from alerts.console.board import Board
-from alerts.console.context import Console, install
-from alerts.console.incident import IncidentPage
-from alerts.console.mount import mount_console
+from alerts.console.context import install
 from alerts.console.wall import Wall
 from alerts.messages import BlindReason, Freshness, Kind, Phase
 from alerts.states import Action, State
-
-ORIGIN = "http://test"
 
 
 @pytest.fixture(scope="module")
@@ -38,64 +29,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made.services.fleet.place_camera(EDGE, "street-1", lat_deg=30.58, lon_deg=114.3, name="沿江大道")
     yield made
     made.close()
-
-
-class Site:
-    """A console that is up, and a browser of sorts in front of it."""
-
-    def __init__(self, world: World, console: Console, http: httpx.AsyncClient) -> None:
-        self.world = world
-        self.console = console
-        self.http = http
-        self.codes: list[str] = []
-
-    async def page(self, path: str) -> tuple[str, Client]:
-        before = set(Client.instances)
-        response = await self.http.get(path)
-        assert response.status_code == 200, response.text[:300]
-        (key,) = set(Client.instances) - before
-        return response.text, Client.instances[key]
-
-    def pushed(self, client: Client) -> str:
-        """Return all JavaScript that waits to be sent to a browser."""
-        return "\n".join(
-            data.get("code", "") for _, kind, data in client.outbox.messages if kind == "run_javascript"
-        )
-
-
-def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str | None = OPERATOR) -> None:
-    """Run ``use`` in front of a console, logged in as ``name``."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        world.services.live.start()
-        try:
-            yield
-        finally:
-            world.services.live.stop()
-
-    async def run() -> None:
-        app = FastAPI(lifespan=lifespan)
-        console = mount_console(app, world.services, ConsoleSettings(title="City"), timezone="Asia/Shanghai")
-        cookies = {"tw_session": world.session(name)} if name else {}
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=cookies) as http,
-        ):
-            await console.board.ready.wait()
-            await use(Site(world, console, http))
-
-    with fresh_nicegui():
-        asyncio.run(asyncio.wait_for(run(), 60))
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Let the event loop turn until something holds."""
-    async with asyncio.timeout(15):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 @pytest.mark.parametrize("path", ["/", "/cameras", "/incidents/1?x=1"])
@@ -257,17 +190,6 @@ def test_map_answers_what_is_in_view(world: World) -> None:
         assert (await site.http.get("/console/map?bbox=5&zoom=12")).status_code == 422
 
     at_console(world, use)
-
-
-def page_of(site: Site, incident_id: int) -> IncidentPage:
-    (listener,) = site.console.board._watchers[incident_id]
-    page = listener.__self__  # type: ignore[attr-defined]  # a bound method
-    assert isinstance(page, IncidentPage)
-    return page
-
-
-def notices(client: Client) -> list[str]:
-    return [data["message"] for _, kind, data in client.outbox.messages if kind == "notify"]
 
 
 def test_incident_page_acts_in_the_name_of_who_is_logged_in(world: World) -> None:

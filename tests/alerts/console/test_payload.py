@@ -7,6 +7,7 @@ import pytest
 from console_world import OPERATOR, World, parked_car
 
 from alerts.console import payload
+from alerts.console.names import Names
 from alerts.console.texts import WORDS
 from alerts.messages import AlertMessage, BlindReason, EvidenceRole, Kind, NamedBox, Phase, Position
 from alerts.services.views import TimelineView
@@ -146,6 +147,6 @@ def test_timeline_line(
             "detail": detail,
         }
     )
-    assert payload.line(entry, EN) == text
-    assert payload.actor(entry, EN) == "System"
-    assert payload.actor(entry.model_copy(update={"actor": "li"}), EN) == "li"
+    assert payload.line(entry, EN, Names()) == text
+    assert payload.actor(entry, EN, Names()) == "System"
+    assert payload.actor(entry.model_copy(update={"actor": "li"}), EN, Names()) == "li"
