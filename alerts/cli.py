@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -129,12 +130,15 @@ def enrol(
 
 @app.command()
 def revoke(edge: str, config: ConfigOption = None, data_dir: DataOption = None) -> None:
-    """Refuse a box from now on: its token, and what it sends. Take its certificate from the broker too."""
+    """Refuse a box from now on: its token, what it sends, and at the broker its certificate."""
     from alerts.enrol import revoke as revoke_edge  # noqa: PLC0415
 
-    with database_of(settings_of(config, data_dir)) as database:
-        revoke_edge(database, edge)
+    settings = settings_of(config, data_dir)
+    with database_of(settings) as database:
+        listed = revoke_edge(database, settings, edge)
     say(f"box {edge} is revoked")
+    if listed is not None:
+        say(f"copy {listed} to where the broker's crlfile is, and have it read that again: kill -HUP")
 
 
 @app.command()
@@ -158,6 +162,8 @@ def certificate(
     issued, key = authority.issue(name, hosts=tuple(host or ()))
     out.mkdir(parents=True, exist_ok=True)
     (out / "ca.pem").write_text(authority.certificate_pem, encoding="ascii")
+    if host:
+        shutil.copyfile(authority.revoked_file, out / authority.revoked_file.name)
     (out / f"{name}.pem").write_text(issued, encoding="ascii")
     write_private(out / f"{name}.key", key.encode())
     say(f"wrote ca.pem, {name}.pem and {name}.key to {out}")

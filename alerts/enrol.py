@@ -1,7 +1,10 @@
 """Enrolment: what a box needs, in one file; and who is asking when a box comes with its token.
 
 The file is JSON, mode 0600, as the edge reads it: ids, how to reach broker and central, the box's own
-certificate and key, the authority, the token. Central keeps the token's digest alone, never the box's key.
+certificate and key, the authority, the token. Central keeps the token's digest and the certificate's serial
+number, never the box's key.
+
+What is revoked, and what was replaced, stands in a list (``data_dir/authority/revoked.pem``) for the broker.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import json
 import os
 import re
 import secrets
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +23,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from alerts.config import CentralConfig
 from alerts.services.errors import Conflict, Invalid, NotFound
-from alerts.services.people import digest
+from alerts.services.people import SHELL, digest
+from alerts.store import audit
 from alerts.store.database import Database
-from alerts.store.tables import Edge
+from alerts.store.tables import Certificate, Edge
 from alerts.topics import ID_PATTERN
 from towerwatch.secrets import register
 from towerwatch.timebase import utc_now
@@ -36,16 +42,28 @@ BACKDATE = timedelta(hours=1)  # a box without a clock battery may be behind
 
 
 class Authority:
-    """The certificate authority of one central side, in ``data_dir/authority``."""
+    """The certificate authority of one central side, in ``data_dir/authority``.
+
+    Attributes:
+        revoked_file: the list of what it has revoked; other programs may read it.
+
+    """
 
     def __init__(self, folder: Path) -> None:
         """Keep the folder; :meth:`open` makes or reads the key."""
+        self.revoked_file = folder / "revoked.pem"
         self._certificate_file = folder / "ca.pem"
         self._key_file = folder / "ca.key"
 
+    def exists(self) -> bool:
+        """Say whether it has been made."""
+        return self._key_file.exists() and self._certificate_file.exists()
+
     def open(self) -> None:
-        """Make the authority on first use: P-256, valid for 20 years."""
-        if self._key_file.exists() and self._certificate_file.exists():
+        """Make the authority on first use: P-256, valid for 20 years, with nothing revoked."""
+        if self.exists():
+            if not self.revoked_file.exists():  # it was made before there was a list
+                self.revoke(())
             return
         folder = self._key_file.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +79,7 @@ class Authority:
         )
         write_private(self._key_file, _key_pem(key))
         self._certificate_file.write_text(_pem(certificate), encoding="ascii")
+        self.revoke(())
 
     @property
     def certificate_pem(self) -> str:
@@ -69,11 +88,7 @@ class Authority:
 
     def issue(self, common_name: str, *, hosts: tuple[str, ...] = ()) -> tuple[str, str]:
         """Return (certificate, key) as PEM: for a client, or for a server under ``hosts``."""
-        authority = x509.load_pem_x509_certificate(self._certificate_file.read_bytes())
-        signer = serialization.load_pem_private_key(self._key_file.read_bytes(), None)
-        if not isinstance(signer, ec.EllipticCurvePrivateKey):
-            msg = f"{self._key_file} is no elliptic-curve key"
-            raise Invalid(msg)
+        authority, signer = self._signer()
         key = ec.generate_private_key(ec.SECP256R1())
         purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
         builder = (
@@ -89,6 +104,37 @@ class Authority:
             names = x509.SubjectAlternativeName([_alternative(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         return _pem(builder.sign(signer, hashes.SHA256())), _key_pem(key).decode()
+
+    def revoke(self, certificates: Iterable[tuple[int, datetime]]) -> None:
+        """Write the list of what is revoked: (serial number, since when).
+
+        The list has no end before the authority's own: a broker refuses everybody once its list is out of
+        date, and nobody is on site to renew it.
+        """
+        authority, signer = self._signer()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(authority.subject)
+            .last_update(utc_now())
+            .next_update(authority.not_valid_after_utc)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False
+            )
+        )
+        for serial, since in certificates:
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(since)
+            builder = builder.add_revoked_certificate(one.build())
+        listed = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        write_private(self.revoked_file, listed)
+        self.revoked_file.chmod(0o644)
+
+    def _signer(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        authority = x509.load_pem_x509_certificate(self._certificate_file.read_bytes())
+        signer = serialization.load_pem_private_key(self._key_file.read_bytes(), None)
+        if not isinstance(signer, ec.EllipticCurvePrivateKey):
+            msg = f"{self._key_file} is no elliptic-curve key"
+            raise Invalid(msg)
+        return authority, signer
 
 
 def enrol(
@@ -128,21 +174,64 @@ def enrol(
         if row is None:
             row = Edge(id=edge, site=site, first_seen_at=now)
             session.add(row)
+            session.flush()
         row.enrolled_at, row.revoked_at, row.token_hash = now, None, digest(token)
         bundle = _bundle(config, edge, site, token)
         if path is not None:
             write_bundle(path, bundle)
+        _revoke_certificates(session, edge)
+        if "certificate_pem" in bundle["broker"]:
+            issued = x509.load_pem_x509_certificate(bundle["broker"]["certificate_pem"].encode())
+            session.add(_certificate(edge, issued))
+        audit.record(session, SHELL, "box enrol", f"box {edge}", {"site": site, "again": again})
+    _write_list(database, Authority(config.data_dir / "authority"))
     return bundle
 
 
-def revoke(database: Database, edge: str) -> None:
-    """Refuse a box from now on; raise :class:`NotFound` for one that is not known."""
+def revoke(database: Database, config: CentralConfig, edge: str) -> Path | None:
+    """Refuse a box from now on, and its certificate; return the list for the broker, if there is one.
+
+    Raises:
+        NotFound: there is no such box.
+        OSError: the list cannot be written; the box is refused by central all the same.
+
+    """
     with database.write() as session:
         row = session.get(Edge, edge)
         if row is None:
             msg = f"there is no box {edge}"
             raise NotFound(msg)
         row.revoked_at, row.token_hash = utc_now(), None
+        _revoke_certificates(session, edge)
+        audit.record(session, SHELL, "box revoke", f"box {edge}")
+    return _write_list(database, Authority(config.data_dir / "authority"))
+
+
+def _revoke_certificates(session: Session, edge: str) -> None:
+    of_box = (Certificate.edge == edge, Certificate.revoked_at.is_(None))
+    session.execute(update(Certificate).where(*of_box).values(revoked_at=utc_now()))
+
+
+def _write_list(database: Database, authority: Authority) -> Path | None:
+    if not authority.exists():
+        return None
+    with database.read() as session:
+        rows = session.execute(
+            select(Certificate.serial, Certificate.revoked_at)
+            .where(Certificate.revoked_at.is_not(None), Certificate.expires_at > utc_now())
+            .order_by(Certificate.serial)
+        )
+        authority.revoke([(int(serial, 16), since) for serial, since in rows if since is not None])
+    return authority.revoked_file
+
+
+def _certificate(edge: str, issued: x509.Certificate) -> Certificate:
+    return Certificate(
+        serial=f"{issued.serial_number:x}",
+        edge=edge,
+        issued_at=utc_now(),
+        expires_at=issued.not_valid_after_utc,
+    )
 
 
 def edge_of_token(database: Database, token: str) -> str | None:

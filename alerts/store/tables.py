@@ -3,6 +3,7 @@
 ::
 
     edges 1-n cameras          who watches, and how well
+          1-n certificates     what was issued to boxes, and what of it is revoked
     inbox -> alerts n-1 incidents 1-n timeline
               |            |  tasks              one a department that was called
               |            |  incident_pictures  proof of departments, and the camera's look again
@@ -119,6 +120,18 @@ class Edge(Base):
     unknown_open: Mapped[dict[str, Any]] = mapped_column(default=dict)
     silent_alert_id: Mapped[str | None] = mapped_column(HexId)
     silent_since: Mapped[datetime | None]
+
+
+class Certificate(Base):
+    """One certificate that a box was given; those that are revoked make the revocation list."""
+
+    __tablename__ = "certificates"
+
+    serial: Mapped[str] = mapped_column(String(40), primary_key=True)  # hexadecimal, of at most 20 octets
+    edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), index=True)
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
 
 
 class Camera(Base):

@@ -1,16 +1,24 @@
 import json
+import shutil
+import signal
+import ssl
 import stat
+from contextlib import suppress
 
+import paho.mqtt.client as mqtt
 import pytest
 from components import Mosquitto, free_port, wait_until
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from paho.mqtt.enums import CallbackAPIVersion
+from sqlalchemy import select
 
 from alerts.config import BrokerSettings, EnrolSettings, TlsFiles
 from alerts.consume import Consumer
 from alerts.enrol import Authority, edge_of_token, enrol, revoke, write_private
 from alerts.services.errors import Conflict, Invalid, NotFound
+from alerts.store.tables import AuditRow
 
 
 def with_tls(config):
@@ -81,10 +89,10 @@ def test_enrolling_again_is_asked_for_and_ends_the_old_token(config, database):
 
 def test_a_revoked_box_is_nobody(config, database):
     token = enrol(database, config, "box-1", "riverside")["central"]["token"]
-    revoke(database, "box-1")
+    assert revoke(database, config, "box-1") == config.data_dir / "authority" / "revoked.pem"
     assert edge_of_token(database, token) is None
     with pytest.raises(NotFound):
-        revoke(database, "box-9")
+        revoke(database, config, "box-9")
 
 
 @pytest.mark.parametrize(
@@ -115,18 +123,23 @@ def test_an_authority_of_another_kind_is_refused(tmp_path):
         authority.issue("box-1")
 
 
-def test_central_reaches_a_broker_with_certificates_of_its_own_authority(tmp_path, config, sqlite):
-    """Mosquitto with TLS that asks for client certificates."""
-    authority = Authority(tmp_path / "authority")
+@pytest.fixture
+def tls_broker(tmp_path, config):
+    """Mosquitto with TLS that asks for client certificates and reads the list of what is revoked."""
+    authority = Authority(config.data_dir / "authority")
     authority.open()
-    server, server_key = authority.issue("broker", hosts=("127.0.0.1", "localhost"))
-    client, client_key = authority.issue("towerwatch-central")
     pki = tmp_path / "pki"
     pki.mkdir(mode=0o755)
-    files = {"ca.pem": authority.certificate_pem, "server.pem": server, "server.key": server_key}
-    for name, text in {**files, "client.pem": client, "client.key": client_key}.items():
+    server, server_key = authority.issue("broker", hosts=("127.0.0.1", "localhost"))
+    for name, text in {
+        "server.pem": server,
+        "server.key": server_key,
+        "ca.pem": authority.certificate_pem,
+    }.items():
         (pki / name).write_text(text)
-        (pki / name).chmod(0o644)
+    shutil.copy(authority.revoked_file, pki)
+    for file in pki.iterdir():
+        file.chmod(0o644)
     for parent in pki.parents:
         if str(parent).startswith("/tmp/"):
             parent.chmod(parent.stat().st_mode | 0o011)
@@ -136,16 +149,63 @@ def test_central_reaches_a_broker_with_certificates_of_its_own_authority(tmp_pat
         f"cafile {pki / 'ca.pem'}",
         f"certfile {pki / 'server.pem'}",
         f"keyfile {pki / 'server.key'}",
+        f"crlfile {pki / 'revoked.pem'}",
         "require_certificate true",
         "use_identity_as_username true",
     ]
     broker = Mosquitto(tmp_path / "m", port=port, lines=lines).start()
+    yield broker, pki
+    broker.stop()
+
+
+def test_central_reaches_a_broker_with_certificates_of_its_own_authority(tls_broker, config, sqlite):
+    broker, pki = tls_broker
+    client, client_key = Authority(config.data_dir / "authority").issue("towerwatch-central")
+    (pki / "client.pem").write_text(client)
+    (pki / "client.key").write_text(client_key)
     tls = TlsFiles(ca=pki / "ca.pem", certificate=pki / "client.pem", key=pki / "client.key")
-    settings = config.model_copy(update={"broker": BrokerSettings(port=port, tls=tls)})
+    settings = config.model_copy(update={"broker": BrokerSettings(port=broker.port, tls=tls)})
     consumer = Consumer(settings, sqlite)
     consumer.start()
     try:
         wait_until(lambda: consumer.connected, what="connected by TLS")
     finally:
         assert consumer.stop(10)
-        broker.stop()
+
+
+def comes_in(bundle, port, folder):
+    """Say whether a broker takes what an enrolment file holds."""
+    (folder / "box.pem").write_text(bundle["broker"]["certificate_pem"])
+    (folder / "box.key").write_text(bundle["broker"]["key_pem"])
+    context = ssl.create_default_context(cadata=bundle["broker"]["ca_pem"])
+    context.load_cert_chain(folder / "box.pem", folder / "box.key")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.tls_set_context(context)
+    with suppress(ssl.SSLError, OSError):  # with TLS 1.2 the handshake is refused, with 1.3 what follows it
+        client.connect("localhost", port)
+    said = mqtt.MQTTErrorCode.MQTT_ERR_SUCCESS
+    while said == mqtt.MQTTErrorCode.MQTT_ERR_SUCCESS and not client.is_connected():
+        said = client.loop(1)
+    came_in = client.is_connected()
+    client.disconnect()
+    return came_in
+
+
+def test_a_broker_refuses_the_certificate_of_a_revoked_box_once_it_has_read_the_list(
+    tls_broker, config, sqlite, tmp_path
+):
+    broker, pki = tls_broker
+    one, other, first = (
+        enrol(sqlite, with_tls(config), box, "riverside") for box in ("box-1", "box-2", "box-3")
+    )
+    assert all(comes_in(bundle, broker.port, tmp_path) for bundle in (one, other, first))
+    second = enrol(sqlite, with_tls(config), "box-3", "riverside", again=True)
+    shutil.copy(revoke(sqlite, config, "box-1"), pki / "revoked.pem")
+    broker.program.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: not comes_in(one, broker.port, tmp_path), what="the revoked box is refused")
+    assert comes_in(other, broker.port, tmp_path)
+    assert not comes_in(first, broker.port, tmp_path), "a certificate that was replaced"
+    assert comes_in(second, broker.port, tmp_path)
+    with sqlite.read() as session:
+        actions = session.scalars(select(AuditRow.action).order_by(AuditRow.seq)).all()
+    assert actions == ["box enrol"] * 4 + ["box revoke"]
