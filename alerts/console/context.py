@@ -15,9 +15,9 @@ from starlette.requests import Request
 
 from alerts.config import ConsoleSettings
 from alerts.console.board import Board
-from alerts.console.names import Names
 from alerts.console.texts import WORDS, Words
 from alerts.services.bundle import Services
+from alerts.services.names import Names
 from alerts.services.views import UserView
 from alerts.texts import LANGUAGES
 

@@ -33,11 +33,11 @@ from alerts.console.elements import WEB
 from alerts.console.formats import zone_of
 from alerts.console.guard import Guard, content_policy
 from alerts.console.incident import incident_page
-from alerts.console.names import read_names
 from alerts.console.rows import QueueFilter, Viewport
 from alerts.console.shell import PAGE_RIGHTS, STATIC
 from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
+from alerts.services.names import read_names
 from alerts.services.rights import Right
 
 # a browser may be away this long (a lift, a tunnel) and go on with the same page
@@ -117,7 +117,7 @@ def _guarded(right: Right, build: Build) -> Callable[[Request, Client], Awaitabl
             return to_login(request)
         if right not in visitor.user.rights:
             return HTMLResponse(visitor.words("may_not"), status_code=403)
-        names = await run_in_threadpool(read_names, visitor.console.services, visitor.words)
+        names = await run_in_threadpool(read_names, visitor.console.services, visitor.words.language)
         await visitor.console.board.ready.wait()
         return await build(replace(visitor, names=names), client, request)
 

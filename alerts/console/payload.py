@@ -8,9 +8,9 @@ from typing import Any
 
 from alerts import texts as shared
 from alerts.console.formats import duration, local, measure, place
-from alerts.console.names import Names
 from alerts.console.texts import Words
 from alerts.messages import EvidenceRole
+from alerts.services.names import Names
 from alerts.services.views import AlertView, BoxView, EvidenceView, IncidentView, TimelineView
 from alerts.store.journal import SYSTEM
 

@@ -46,6 +46,8 @@ _API: dict[Rule, str] = {
         GET  /areas
         GET  /in-charge
         GET  /roster
+        GET  /statistics
+        GET  /statistics.csv
     """,
     Right.FLEET: """
         GET  /edges

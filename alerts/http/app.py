@@ -23,6 +23,7 @@ from alerts.http import (
     incidents,
     live,
     people,
+    statistics,
     tasks,
 )
 from alerts.http.access import guard
@@ -103,7 +104,7 @@ def make_api(context: Context | None) -> FastAPI:
     app.add_middleware(Etags)
     app.add_middleware(SecurityHeaders)
     errors.install(app)
-    for module in (people, accounts, incidents, tasks, city, feed, fleet, files, live, audit):
+    for module in (people, accounts, incidents, tasks, city, feed, fleet, files, live, audit, statistics):
         app.include_router(module.router)
 
     @app.get("/api/v1/openapi.json", include_in_schema=False)

@@ -13,6 +13,7 @@ from alerts.services.groups import GroupService
 from alerts.services.incidents import IncidentService
 from alerts.services.live import LiveService
 from alerts.services.people import PeopleService
+from alerts.services.statistics import StatisticsService
 from alerts.services.tasks import TaskService
 from alerts.services.verdicts import VerdictService
 from alerts.store.database import Database
@@ -31,6 +32,7 @@ class Services:
     catalogue: CatalogueService
     areas: AreaService
     feed: FeedService
+    statistics: StatisticsService
     live: LiveService
 
 
@@ -47,5 +49,6 @@ def open_services(database: Database, handling: Handling | None = None) -> Servi
         catalogue=CatalogueService(database),
         areas=AreaService(database, handling.calendar.zone),
         feed=FeedService(database),
+        statistics=StatisticsService(database, handling.calendar.zone),
         live=LiveService(database),
     )

@@ -7,9 +7,9 @@ import pytest
 from console_world import OPERATOR, World, parked_car
 
 from alerts.console import payload
-from alerts.console.names import Names
 from alerts.console.texts import WORDS
 from alerts.messages import AlertMessage, BlindReason, EvidenceRole, Kind, NamedBox, Phase, Position
+from alerts.services.names import Names
 from alerts.services.views import TimelineView
 from alerts.states import State
 

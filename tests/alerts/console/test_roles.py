@@ -13,11 +13,11 @@ from console_world import EDGE, PASSWORD, World, camera, parked_car
 
 from alerts.areas.geojson import read_areas
 from alerts.catalogue.read import read_catalogue, starter_path
-from alerts.console.names import Names, read_names
 from alerts.console.shell import PAGE_RIGHTS
 from alerts.console.texts import WORDS
 from alerts.messages import Position
 from alerts.services.incidents import IncidentFilter
+from alerts.services.names import Names, read_names
 from alerts.services.rights import ROLE_RIGHTS, Reach, Within
 from alerts.states import Action, TaskState
 
@@ -151,7 +151,7 @@ def test_who_has_no_right_to_a_task_or_incident_changes_nothing(world: World) ->
 
 
 def test_departments_are_named_in_the_language_of_the_page(world: World) -> None:
-    names = {language: read_names(world.services, words) for language, words in WORDS.items()}
+    names = {language: read_names(world.services, language) for language in WORDS}
     (zh,) = (d.zh for d in world.services.catalogue.get().catalogue.departments if d.id == POLICE)
     assert names["zh"].department(POLICE) == zh
     assert names["en"].department(POLICE).isascii()

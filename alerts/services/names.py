@@ -1,4 +1,4 @@
-"""What departments, areas and people are called here, in the language of a page."""
+"""What departments, areas and people are called here, in one language."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from alerts.console.texts import Words
 from alerts.services.bundle import Services
 from alerts.services.errors import NotFound
+from alerts.texts import Language
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Names:
         return replace(self, people=services.areas.people_called(users))
 
 
-def read_names(services: Services, words: Words) -> Names:
+def read_names(services: Services, language: Language) -> Names:
     """Read what catalogue and areas call things; both are held in memory by their services."""
-    zh = words.language == "zh"
+    zh = language == "zh"
     departments: dict[str, str] = {}
     with suppress(NotFound):  # no catalogue yet
         for item in services.catalogue.get().catalogue.departments:
