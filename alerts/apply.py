@@ -19,7 +19,7 @@ from alerts.areas.placing import place_incident
 from alerts.correlate import POLICIES, Facts, key_of, same_incident
 from alerts.crossing import crossed
 from alerts.messages import AlertMessage, Kind, Phase
-from alerts.moves import move
+from alerts.moves import file_unverified, move
 from alerts.outbox import Target, owe
 from alerts.states import TECHNICAL_KINDS, UNDER_WAY, Action, State
 from alerts.store import journal
@@ -108,6 +108,7 @@ def refresh_incident(session: Session, incident: Incident, targets: Sequence[Tar
         incident.closure_proposed_at = None
         if incident.kind in TECHNICAL_KINDS and incident.state == State.CLOSED:
             move(session, incident, Action.REOPEN, journal.SYSTEM, targets=targets)
+            file_unverified(session, incident, targets)
     elif was_open or incident.closure_proposed_at is None:
         _propose_closure(session, incident, targets)
 
@@ -201,6 +202,7 @@ def _new_incident(session: Session, message: AlertMessage, key: str, targets: Se
         incident.position = message.position.model_dump()
     alert = {"alert_id": message.alert_id, "evidence": [item.sha256 for item in message.evidence]}
     owe(session, targets, "incident.created", incident, more=alert)
+    file_unverified(session, incident, targets)
     return incident
 
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from alerts.catalogue.model import DepartmentId
 from alerts.outbox import Event, Target
-from alerts.topics import ID_PATTERN
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.secrets import Secret
 from towerwatch.yamlconfig import StrictModel, load_yaml
@@ -207,19 +207,27 @@ class ReceiverSettings(StrictModel):
     """Somebody who is told; empty ``events``, ``departments`` and ``levels`` mean all of them.
 
     One with ``departments`` hears of their tasks alone. Level 0 is the department itself, 1 and higher
-    hear of a limit that has passed.
+    hear of a limit that has passed. Beside these a receiver hears what flows of the catalogue name it for
+    (``notify: ["department:NAME"]``); with ``flows_only`` that alone.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
     events: tuple[Event, ...] = ()
-    departments: tuple[Annotated[str, Field(pattern=ID_PATTERN)], ...] = ()
+    departments: tuple[DepartmentId, ...] = ()
     levels: tuple[Annotated[int, Field(ge=0, le=9)], ...] = ()
+    flows_only: bool = False
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
     give_up_after_h: Annotated[float, Field(gt=0, le=8760)] = 72.0
 
     def target(self) -> Target:
         """Return it as the outbox takes it."""
-        return Target(self.name, frozenset(self.events), frozenset(self.departments), frozenset(self.levels))
+        return Target(
+            self.name,
+            frozenset(self.events),
+            frozenset(self.departments),
+            frozenset(self.levels),
+            self.flows_only,
+        )
 
 
 class WebhookSettings(ReceiverSettings):

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alerts.catalogue.filing import file_under
+from alerts.catalogue.filing import file_under, flow_for
 from alerts.deadlines import WAITS_FOR, Escalation, next_reminder
 from alerts.outbox import Event, Target, owe
 from alerts.states import (
@@ -79,6 +79,13 @@ def move(
     if event is not None:
         about = {"actor": actor, "detail": told}
         owe(session, targets, event, row, number=f"{row.id}:{row.version}", about=about)
+
+
+def file_unverified(session: Session, row: Incident, targets: Sequence[Target] = ()) -> None:
+    """File an incident that waits to be verified by itself, where its flow wants nobody to look first."""
+    flow = flow_for(session, row) if row.state == State.TO_VERIFY else None
+    if flow is not None and not flow.verify:
+        move(session, row, Action.FILE, journal.SYSTEM, detail={"flow": flow.code}, targets=targets)
 
 
 def follow(session: Session, row: Incident, actor: str, action: str, detail: dict[str, Any]) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import apprise
 
 from alerts import texts
+from alerts.areas.service import AreaService, DutyView
 from alerts.config import NotifySettings
 from alerts.outbox import Owed, Sender
 from alerts.store.database import Database
@@ -38,18 +40,22 @@ _LABELS: dict[str, tuple[str, str]] = {
     "due": ("时限", "Due"),
     "level": ("督办级别", "Level"),
     "note": ("说明", "Note"),
+    "duty": ("值班", "On duty"),
 }
 
 
 class PeopleSender(Sender):
-    """Writes to one channel what it is owed."""
+    """Writes to one channel what it is owed, and who is on duty for it."""
 
-    def __init__(self, database: Database, settings: NotifySettings, timezone: str | None = None) -> None:
-        """Keep database and channel; raise ConfigError for an address that Apprise does not know."""
+    def __init__(
+        self, database: Database, settings: NotifySettings, areas: AreaService, timezone: str | None = None
+    ) -> None:
+        """Keep database, rosters and channel; raise ConfigError for an address that Apprise does not know."""
         super().__init__(
             database, settings.name, timeout_s=settings.timeout_s, give_up_after_h=settings.give_up_after_h
         )
         self._language: Language = "en" if settings.language == "en" else "zh"
+        self._areas = areas
         self._zone = ZoneInfo(timezone) if timezone else None
         # Apprise logs addresses, which are keys: what went wrong is noted with the delivery instead
         logging.getLogger("apprise").setLevel(logging.CRITICAL)
@@ -61,7 +67,10 @@ class PeopleSender(Sender):
             raise ConfigError(msg)
 
     def _send(self, owed: Owed) -> str | None:
-        title, text = compose(json.loads(owed.body), self._language, self._zone)
+        document = json.loads(owed.body)
+        department = document["task"]["department"] if "task" in document else None
+        duty = self._areas.on_duty_for(document["incident"]["id"], parse_utc(document["at"]), department)
+        title, text = compose(document, self._language, self._zone, duty)
         try:
             sent = self._channel.notify(body=text, title=title)
         except (OSError, ValueError, TypeError) as error:  # what its services let through
@@ -69,7 +78,9 @@ class PeopleSender(Sender):
         return None if sent else "the channel did not take it"
 
 
-def compose(document: dict[str, Any], language: Language, zone: ZoneInfo | None) -> tuple[str, str]:
+def compose(
+    document: dict[str, Any], language: Language, zone: ZoneInfo | None, duty: Sequence[DutyView] = ()
+) -> tuple[str, str]:
     """Return title and text of a message for people; times in ``zone``, or this machine's."""
     incident, task = document["incident"], document.get("task")
 
@@ -88,6 +99,7 @@ def compose(document: dict[str, Any], language: Language, zone: ZoneInfo | None)
         "camera": f"{incident['camera']} · {incident['zone']}" if incident["zone"] else incident["camera"],
         "started": local(incident["started_at"]),
         "place": position and f"{position['lat_deg']:.5f}, {position['lon_deg']:.5f}",
+        "duty": ", ".join(f"{one.person} ({one.contact})" for one in duty),
     }
     lines = [f"{texts.text(_LABELS, key, language)}: {value}" for key, value in values.items() if value]
     if task and task["stage"]:

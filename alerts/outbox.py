@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, get_args
@@ -19,6 +19,8 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from alerts.catalogue.filing import flow_for
+from alerts.notices import channels
 from alerts.store.database import Database
 from alerts.store.tables import Delivery, Incident
 from alerts.thread_part import ThreadPart
@@ -51,18 +53,21 @@ class Target:
     """One receiver and what it wants to hear; an empty set restricts nothing.
 
     ``levels`` are those of escalation: 0 for the department itself. A target with departments hears of
-    their tasks alone.
+    their tasks alone. One with ``flows_only`` hears what flows of the catalogue name it for, and
+    nothing else; every other hears that beside what it wants.
     """
 
     name: str
     events: frozenset[str] = frozenset()
     departments: frozenset[str] = frozenset()
     levels: frozenset[int] = frozenset()
+    flows_only: bool = False
 
     def wants(self, event: Event, department: str | None, level: int) -> bool:
         """Say whether an event is for this target."""
         return (
-            (not self.events or event in self.events)
+            not self.flows_only
+            and (not self.events or event in self.events)
             and (not self.departments or department in self.departments)
             and (not self.levels or level in self.levels)
         )
@@ -81,7 +86,7 @@ class Owed:
 
 def owe(
     session: Session,
-    targets: Iterable[Target],
+    targets: Sequence[Target],
     event: Event,
     incident: Incident,
     *,
@@ -91,12 +96,16 @@ def owe(
     about: dict[str, Any] | None = None,
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Owe one event to every target that wants it, within the caller's transaction.
+    """Owe one event to every target that wants it or that the incident's flow names, once to each.
+
+    It is owed within the caller's transaction.
 
     ``number`` tells the events of one incident apart; ``about`` goes into the body beside the incident,
     ``more`` into what it says of the incident.
     """
-    wanting = [target for target in targets if target.wants(event, department, level)]
+    flow = flow_for(session, incident) if targets else None
+    named = channels(flow, event, department) if flow is not None else frozenset()
+    wanting = [target for target in targets if target.name in named or target.wants(event, department, level)]
     if not wanting:
         return
     key = f"{event}:{number or incident.id}"

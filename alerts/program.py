@@ -14,13 +14,15 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
+from alerts.areas.service import AreaService
 from alerts.catalogue.service import CatalogueService
 from alerts.config import CentralConfig
 from alerts.consume import Consumer
-from alerts.handling import handling_of
+from alerts.handling import Handling, handling_of
 from alerts.http.app import create_app
 from alerts.http.context import make_context
 from alerts.inbox import is_away
+from alerts.notices import unknown_channels
 from alerts.retention import Keeper
 from alerts.services.people import ADMIN, PeopleService
 from alerts.store import migrate
@@ -184,20 +186,25 @@ def consume_parts(config: CentralConfig, database: Database, workers: Sequence[W
 
 def work_parts(config: CentralConfig, database: Database) -> tuple[list[Worker], list[Part]]:
     """Return the workers (one on SQLite, whose writers take turns anyway), and senders and the ticker."""
-    CatalogueService(database).ensure_starter()
+    catalogues = CatalogueService(database)
+    catalogues.ensure_starter()
     count = 1 if database.is_sqlite else config.work.workers
     handling = handling_of(config)
     workers = [Worker(database, config.work, handling.targets, index=index) for index in range(count)]
     webhooks = [WebhookSender(database, item) for item in config.webhooks]
-    return workers, [*webhooks, *_people_senders(config, database), Ticker(database, handling)]
+    told = [target.name for target in handling.targets]
+    if unknown := unknown_channels(catalogues.get().catalogue.flows, told):
+        log.info("channels that the catalogue names are not in the configuration", channels=unknown)
+    return workers, [*webhooks, *_people_senders(config, database, handling), Ticker(database, handling)]
 
 
-def _people_senders(config: CentralConfig, database: Database) -> list[Part]:
+def _people_senders(config: CentralConfig, database: Database, handling: Handling) -> list[Part]:
     if not config.notify:
         return []
     from alerts.notify import PeopleSender  # noqa: PLC0415 - Apprise is loaded only where somebody is told by it
 
-    return [PeopleSender(database, item, config.console.timezone) for item in config.notify]
+    areas = AreaService(database, handling.calendar.zone)
+    return [PeopleSender(database, item, areas, config.console.timezone) for item in config.notify]
 
 
 def serve_parts(config: CentralConfig, database: Database) -> tuple[WebServer, Keeper]:

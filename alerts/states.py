@@ -10,6 +10,7 @@ r"""The life of an incident as tables: which action leads from which state to wh
                                |                                                v
                                \----- close: nobody had to be sent ---------> closed -> evaluated
 
+What a flow of the catalogue wants filed without anybody looking, the system files by itself (``file``).
 Reopening leads back from dismissed, closed and evaluated to to_verify; a technical fault that has healed
 leads from everywhere to closed, by the system alone. Once departments are called, each has a task with a
 life of its own; between dispatched and handled an incident stands as far as its slowest task.
@@ -45,6 +46,7 @@ class Action(StrEnum):
 
     SUBMIT = "submit"
     CONFIRM = "confirm"
+    FILE = "file"
     DISMISS = "dismiss"
     DISPATCH = "dispatch"
     WITHDRAW = "withdraw"
@@ -84,11 +86,12 @@ OPEN_STATES = frozenset(State) - OVER_STATES
 UNDER_WAY = frozenset({State.DISPATCHED, State.ACCEPTED, State.ON_SITE})
 # faults of the equipment: nobody has to judge a picture, and they close by themselves
 TECHNICAL_KINDS = frozenset({Kind.CAMERA_BLIND, Kind.EDGE_SILENT})
-SYSTEM_ACTIONS = frozenset({Action.SUBMIT, Action.RECOVER})
+SYSTEM_ACTIONS = frozenset({Action.SUBMIT, Action.FILE, Action.RECOVER})
 
 TRANSITIONS: dict[tuple[State, Action], State] = {
     (State.DETECTED, Action.SUBMIT): State.TO_VERIFY,
     (State.TO_VERIFY, Action.CONFIRM): State.FILED,
+    (State.TO_VERIFY, Action.FILE): State.FILED,
     (State.TO_VERIFY, Action.DISMISS): State.DISMISSED,
     (State.FILED, Action.DISPATCH): State.DISPATCHED,
     (State.FILED, Action.CLOSE): State.CLOSED,

@@ -35,6 +35,7 @@ STATES: dict[State, tuple[str, str]] = {
 ACTIONS: dict[Action, tuple[str, str]] = {
     Action.SUBMIT: ("提交核实", "Submit"),
     Action.CONFIRM: ("立案", "Confirm"),
+    Action.FILE: ("免核实立案", "Filed unverified"),
     Action.DISMISS: ("排除", "Dismiss"),
     Action.DISPATCH: ("派遣", "Dispatch"),
     Action.WITHDRAW: ("撤回派遣", "Withdraw"),

@@ -28,18 +28,22 @@ def areas_now(session: Session) -> AreaIndex:
     return held[1]
 
 
+def place_of(session: Session, incident: Incident) -> tuple[float, float] | None:
+    """Return (latitude, longitude) in degrees of an incident, or else of its camera; None for neither."""
+    lat, lon = incident.lat_deg, incident.lon_deg
+    if lat is None or lon is None:
+        camera = session.get(Camera, (incident.edge, incident.camera))
+        lat, lon = (camera.lat_deg, camera.lon_deg) if camera is not None else (None, None)
+    return (lat, lon) if lat is not None and lon is not None else None
+
+
 def place_incident(session: Session, incident: Incident) -> None:
     """Note the areas that an incident lies in, by its position or else by its camera's."""
     index = areas_now(session)
     if not index.areas:
         return
-    lat, lon = incident.lat_deg, incident.lon_deg
-    if lat is None or lon is None:
-        camera = session.get(Camera, (incident.edge, incident.camera))
-        lat, lon = (camera.lat_deg, camera.lon_deg) if camera is not None else (None, None)
-    wanted = set()
-    if lat is not None and lon is not None:
-        wanted = {area.id for area in index.at(lat, lon)}
+    place = place_of(session, incident)
+    wanted = {area.id for area in index.at(*place)} if place is not None else set()
     mine = IncidentArea.incident_id == incident.id
     known = set(session.scalars(select(IncidentArea.area).where(mine)))
     if known - wanted:

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from alerts.catalogue.model import DepartmentId
 from alerts.sheets import Column, raise_problems, read_sheets, read_table, sheet_named, validated
 from towerwatch.calendars.calendar import DAY_NAMES
 
@@ -72,7 +73,7 @@ class ShiftRow(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     area: Annotated[str, Field(min_length=1, max_length=64)]
-    department: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    department: DepartmentId | None = None
     person: Annotated[str, Field(min_length=1, max_length=64)]
     contact: Annotated[str, Field(min_length=1, max_length=128)]
     user: Annotated[str, Field(pattern=r"^[\w.@-]{1,64}$")] | None = None

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from alerts.areas.geojson import AreaShape, Level
-from alerts.areas.placing import areas_now, place_incident
+from alerts.areas.placing import areas_now, place_incident, place_of
 from alerts.areas.roster import ShiftRow
 from alerts.services.errors import Conflict
 from alerts.services.views import CameraView
@@ -159,6 +159,15 @@ class AreaService:
             areas = areas_now(session).at(lat_deg, lon_deg)
             duty = self.on_duty(session, lat_deg, lon_deg, at or utc_now(), department)
         return InCharge(areas=tuple(map(_view, areas)), on_duty=duty)
+
+    def on_duty_for(
+        self, incident_id: int, at: datetime, department: str | None = None
+    ) -> tuple[DutyView, ...]:
+        """Return who is on duty at a time where an incident is; nobody where that is not known."""
+        with self._database.read() as session:
+            row = session.get(Incident, incident_id)
+            place = place_of(session, row) if row is not None else None
+            return self.on_duty(session, *place, at, department) if place is not None else ()
 
     def on_duty(
         self, session: Session, lat_deg: float, lon_deg: float, at: datetime, department: str | None = None

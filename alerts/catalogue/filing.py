@@ -70,6 +70,14 @@ def file_under(session: Session, incident: Incident) -> None:
         incident.catalogue, incident.flow = found.version, flow.code
 
 
+def flow_for(session: Session, incident: Incident) -> Flow | None:
+    """Return the flow of an incident: that which it is filed under, or else would be filed under now."""
+    if incident.flow is not None:
+        return flow_of(session, incident)
+    found = catalogue_now(session)
+    return found.flow_of_kind(Kind(incident.kind)) if found is not None else None
+
+
 def flow_of(session: Session, incident: Incident) -> Flow | None:
     """Return the flow that an incident is filed under, of the catalogue that counted then."""
     if incident.catalogue is None or incident.flow is None:

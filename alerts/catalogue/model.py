@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from alerts.messages import Kind
 from towerwatch.calendars.limits import Limit, Unit
@@ -111,7 +111,20 @@ def _notice(value: object) -> object:
 Name = Annotated[str, Field(min_length=1, max_length=80)]
 Prose = Annotated[str, Field(min_length=1, max_length=400)]
 LimitText = Annotated[Limit, BeforeValidator(_limit), PlainSerializer(str, return_type=str)]
-DepartmentId = Annotated[str, Field(min_length=1, max_length=64)]
+# a department's id, in catalogue, configuration, tasks and accounts alike: in any script, without blanks and
+# without the marks that part a list of them
+DEPARTMENT_PATTERN = r"^[^\s,，、;；\x00-\x1f]{1,64}$"  # noqa: RUF001 - the Chinese marks are meant
+
+
+def department_id(value: str) -> str:
+    """Return a department's id; raise ValueError for what is none."""
+    if not re.fullmatch(DEPARTMENT_PATTERN, value):
+        msg = f"{value[:70]!r} is no id of a department: 1 to 64 characters, no blanks, commas or semicolons"
+        raise ValueError(msg)
+    return value
+
+
+DepartmentId = Annotated[str, AfterValidator(department_id)]
 Words = BeforeValidator(_words)
 
 

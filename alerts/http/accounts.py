@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.catalogue.model import DEPARTMENT_PATTERN
 from alerts.http.auth import Ctx, SomeUser
 from alerts.services.rights import Right, Within
 from alerts.services.views import AccountView, TokenView
@@ -23,7 +24,7 @@ class Account(BaseModel):
     model_config = ConfigDict(extra="forbid")
     role: str = Field(max_length=16)
     area: Place | None = None
-    department: Place | None = None
+    department: Annotated[str, Field(pattern=DEPARTMENT_PATTERN)] | None = None
 
     def within(self) -> Within:
         """Return the part of the city."""

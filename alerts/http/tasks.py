@@ -5,17 +5,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from alerts.catalogue.model import DEPARTMENT_PATTERN
 from alerts.http.auth import Ctx, SomeUser
 from alerts.http.incidents import Act, IncidentId, Note
 from alerts.services.tasks import MAX_DEPARTMENTS, MAX_PAGE, MAX_PROOFS
 from alerts.services.views import TaskPage, TaskView
 from alerts.states import ACTIVE_TASKS, TaskState
-from alerts.topics import ID_PATTERN
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
 TaskId = Annotated[int, Path(ge=1, lt=2**63)]
-Department = Annotated[str, Field(pattern=ID_PATTERN)]
+Department = Annotated[str, Field(pattern=DEPARTMENT_PATTERN)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from alerts.apply import refresh_incident
-from alerts.moves import move
+from alerts.moves import file_unverified, move
 from alerts.outbox import Target, owe
 from alerts.services.errors import Conflict, Invalid
 from alerts.services.locked import find_incident
@@ -150,6 +150,7 @@ class GroupService:
         _hand_over(session, moving, made)
         journal.entry(session, row.id, user, "split", detail={"into": made.id, "alerts": ids})
         owe(session, self._targets, "incident.created", made, more={"alert_id": first.id, "evidence": []})
+        file_unverified(session, made, self._targets)
         return made
 
 

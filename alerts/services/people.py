@@ -13,6 +13,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from alerts.catalogue.model import department_id
 from alerts.services.errors import Conflict, Invalid, LoginRefused, NotFound, TooManyLogins
 from alerts.services.rights import EVERYWHERE, ROLE_RIGHTS, Right, Within
 from alerts.services.views import AccountView, SessionView, TokenView, UserView
@@ -356,6 +357,11 @@ def _check_role(role: str, where: Within) -> None:
     if role not in ROLES:
         msg = f"role {role!r}: one of {', '.join(ROLES)}"
         raise Invalid(msg)
+    if where.department is not None:
+        try:
+            department_id(where.department)
+        except ValueError as error:
+            raise Invalid(str(error)) from None
     if role == "department" and where.department is None:
         msg = "role department: say which department"
         raise Invalid(msg)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from alerts.catalogue.filing import flow_of
+from alerts.catalogue.model import department_id
 from alerts.deadlines import STAGES, WAITS_FOR, Limits, dues, later
 from alerts.handling import Handling
 from alerts.messages import Kind
@@ -23,14 +23,12 @@ from alerts.states import ACTIVE_TASKS, UNDER_WAY, Action, IllegalTransition, St
 from alerts.store.city import IncidentArea
 from alerts.store.database import Database
 from alerts.store.tables import EvidenceBlob, Incident, IncidentPicture, Task
-from alerts.topics import ID_PATTERN
 from towerwatch.timebase import iso_z, utc_now
 
 MAX_DEPARTMENTS = 16
 MAX_PROOFS = 16
 MAX_NOTE = 512
 MAX_PAGE = 500
-_DEPARTMENT = re.compile(ID_PATTERN)
 
 
 class TaskService:
@@ -324,9 +322,10 @@ def _check_departments(departments: Sequence[str]) -> None:
         msg = f"{len(departments)} departments; from 1 to {MAX_DEPARTMENTS}"
         raise Invalid(msg)
     for name in departments:
-        if not _DEPARTMENT.fullmatch(name):
-            msg = f"department {name!r}: an id of a to z, 0 to 9, - and _"
-            raise Invalid(msg)
+        try:
+            department_id(name)
+        except ValueError as error:
+            raise Invalid(str(error)) from None
         if departments.count(name) > 1:
             msg = f"department {name!r} stands there twice"
             raise Invalid(msg)

@@ -6,9 +6,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from zoneinfo import ZoneInfo
 
 import pytest
+from area_kit import town
 from central_kit import alert, apply_all, place
 from sqlalchemy import select
 
+from alerts.areas.geojson import read_areas
+from alerts.areas.roster import ShiftRow
+from alerts.areas.service import AreaService
 from alerts.config import NotifySettings
 from alerts.notify import PeopleSender, compose
 from alerts.store.tables import Delivery
@@ -47,9 +51,14 @@ def settings(url, **more):
     return NotifySettings(name="duty", url=Secret(url), language="en", **more)
 
 
-def test_a_channel_that_fails_is_tried_again_and_gets_the_message(sqlite, channel):
-    apply_all(sqlite, [alert("a", position=place())], targets=("duty",))
-    sender = PeopleSender(sqlite, settings(f"json://127.0.0.1:{channel.server_port}/key"), "Asia/Shanghai")
+def test_a_channel_that_fails_is_tried_again_and_gets_the_message(sqlite, channel, tmp_path):
+    apply_all(sqlite, [alert("a", position=place(33.05, 112.05))], targets=("duty",))
+    areas = AreaService(sqlite, ZoneInfo("Asia/Shanghai"))
+    (tmp_path / "town.geojson").write_text(json.dumps(town()))
+    areas.import_areas(read_areas(tmp_path / "town.geojson"), "li")
+    areas.import_roster([ShiftRow(area="g1", person="Sun", contact="wecom:sun")], "li")
+    url = f"json://127.0.0.1:{channel.server_port}/key"
+    sender = PeopleSender(sqlite, settings(url), areas, "Asia/Shanghai")
     channel.answers = [500]
     assert sender.send_due()
     with sqlite.write() as session:
@@ -61,11 +70,12 @@ def test_a_channel_that_fails_is_tried_again_and_gets_the_message(sqlite, channe
     assert channel.heard[-1]["title"] == "New incident: Illegal parking #1"
     assert "Camera: street-1 · kerb" in channel.heard[-1]["message"]
     assert "Started: 2026-06-01 12:00" in channel.heard[-1]["message"]
+    assert "On duty: Sun (wecom:sun)" in channel.heard[-1]["message"]
 
 
 def test_an_address_that_apprise_does_not_know_is_a_mistake_of_configuration(sqlite):
     with pytest.raises(ConfigError, match="notify duty: url is no address") as refused:
-        PeopleSender(sqlite, settings("smoke-signal://hill/key"))
+        PeopleSender(sqlite, settings("smoke-signal://hill/key"), AreaService(sqlite, ZoneInfo("UTC")))
     assert "key" not in str(refused.value).replace("Apprise knows", "")
 
 

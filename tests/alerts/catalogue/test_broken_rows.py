@@ -122,6 +122,7 @@ DEPARTMENT_ROWS = {
     "a name twice": (["police2", "交警支队", ""], "B zh", "交警支队 is there already"),
     "no name": (["police2", "", ""], "B zh", "is missing"),
     "no id": (["", "交警", ""], "A id", "is missing"),
+    "an id with a blank": (["po lice", "交警", ""], "A id", "'po lice' is no id of a department"),
 }
 
 
@@ -175,6 +176,14 @@ def test_a_file_that_is_no_table_is_told_so(tmp_path, name, data, said):
     (tmp_path / name).write_bytes(data)
     (problem,) = problems_of(tmp_path / name)
     assert said in problem.message
+
+
+def test_a_department_that_no_sheet_lists_must_be_named_as_an_id(tmp_path):
+    rows = table(flow_row(department="Traffic police"))
+    (tmp_path / "c.csv").write_text("\n".join(",".join(str(cell or "") for cell in row) for row in rows))
+    (problem,) = problems_of(tmp_path / "c.csv")
+    assert (problem.line, problem.key.partition(" ")[2]) == (2, "department")
+    assert "no blanks" in problem.message
 
 
 def test_a_file_that_is_not_there_is_told_so(tmp_path):
