@@ -232,7 +232,10 @@ class OutboxHealth(WireModel):
 
 
 class HealthMessage(WireModel):
-    """Sent every 30 s. ``part``/``parts`` split a box with many cameras or open alerts."""
+    """Sent every 30 s. ``part``/``parts`` split a box with many cameras or open alerts.
+
+    ``stretch``: by how much the box stretches the intervals of all cameras alike, 1 where it keeps them.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     boot_id: AlertId
@@ -248,6 +251,7 @@ class HealthMessage(WireModel):
     workers_restarted: Annotated[int, Field(ge=0)] = 0
     version: ShortText
     config_sha256: Sha256
+    stretch: Annotated[float, Field(ge=1)] = 1.0
 
     @model_validator(mode="after")
     def _consistent(self) -> HealthMessage:

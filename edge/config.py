@@ -439,7 +439,8 @@ class EdgeConfig(StrictModel):
     ``broker`` and ``central`` may be absent for ``edge check`` and ``edge replay``; ``edge run``
     needs both, or ``enrolment``, the file of ``central enrol``, in their place. ``models`` maps the
     names that rules use to what is loaded; a name that is not in it is loaded under that name with
-    the defaults.
+    the defaults. ``workers``: processes that share the cameras; None takes as many as there are cores
+    and work for.
     """
 
     site: Id
@@ -452,7 +453,7 @@ class EdgeConfig(StrictModel):
     enrolment: ExistingFile | None = None
     limits: LimitsConfig = LimitsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
-    workers: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
+    workers: Annotated[int, Strict(), Field(ge=1, le=64)] | None = None
     models: dict[Text, ModelConfig] = Field(default_factory=dict)
     cameras: tuple[CameraConfig, ...] = Field(min_length=1)
 

@@ -40,6 +40,9 @@ class CameraTally:
     spared: int = 0
     lags_ms: list[float] = field(default_factory=list)
     gaps_s: list[float] = field(default_factory=list)
+    spacing_s: float = 0.0
+    ratio: float | None = None
+    """Mean gap of the last period over the interval, or over the stream's rhythm where that is slower."""
     last_captured_at: datetime | None = None
     _seen_s: float | None = None
 
@@ -50,6 +53,7 @@ class CameraTally:
         self.looks += report.looks
         self.spared += report.spared
         self.lags_ms += report.lag_ms
+        self.spacing_s = report.spacing_s
         if report.last_captured_at is not None:
             self.last_captured_at = report.last_captured_at
         if report.trouble is not None:
@@ -83,6 +87,8 @@ class CameraTally:
             spared=self.spared,
         )
         self.covered_s, self.analysed, self.dropped, self.looks, self.spared = 0.0, 0, 0, 0, 0
+        wanted_s = max(self.interval_s, self.spacing_s)
+        self.ratio = sum(self.gaps_s) / len(self.gaps_s) / wanted_s if self.gaps_s else None
         self.lags_ms, self.gaps_s = [], []
         return health
 
@@ -107,6 +113,7 @@ class BoxFacts:
     workers_restarted: int
     version: str
     config_sha256: str
+    stretch: float = 1.0
 
 
 def health_messages(
@@ -129,6 +136,7 @@ def health_messages(
             workers_restarted=facts.workers_restarted,
             version=facts.version,
             config_sha256=facts.config_sha256,
+            stretch=round(facts.stretch, 3),
         )
         for part in range(parts)
     )

@@ -71,6 +71,8 @@ class CameraReport:
         analysed: pictures analysed since the last report.
         dropped: pictures the stream dropped since the last report.
         lag_ms: from arrival to the end of analysis, one for each picture analysed since.
+        spacing_s: seconds between the stream's own pictures; where they are sparser than the interval, no
+            box can look more often.
         looks, spared: times a model was shown a picture, and times the change gate spared it one, since.
         picture: evidence of the trouble where there is a picture to show.
 
@@ -85,6 +87,7 @@ class CameraReport:
     analysed: int = 0
     dropped: int = 0
     lag_ms: tuple[float, ...] = ()
+    spacing_s: float = 0.0
     looks: int = 0
     spared: int = 0
     picture: EvidenceRef | None = None

@@ -36,6 +36,7 @@ from edge.records import CameraRecord, CameraReport, Change, EvidenceRef, Resume
 from edge.sdnotify import Notifier
 from edge.spec import WorkerSpec
 from edge.store import Store
+from edge.turns import shared_out, stretch_of, wanted_workers
 from edge.uploader import Uploader, UploaderTerms
 from edge.workers import Inbox, Letter, WorkerHandle, WorkerTerms
 from towerwatch import __version__
@@ -240,17 +241,15 @@ class Supervisor:
                 self.store.forget_states(gone)
 
     def _start_workers(self) -> None:
-        cameras = [camera.id for camera in self.config.cameras]
-        count = min(self.config.workers, len(cameras))
+        intervals_s = {camera.id: camera.interval_s for camera in self.config.cameras}
+        count = self.config.workers or wanted_workers(len(intervals_s), len(os.sched_getaffinity(0)))
         self.workers = [
             WorkerHandle(
-                WorkerSpec(
-                    index, self.config, tuple(cameras[index::count]), self._evidence_folder, self._log_level
-                ),
+                WorkerSpec(index, self.config, share, self._evidence_folder, self._log_level),
                 self._inbox,
                 self._terms.workers,
             )
-            for index in range(count)
+            for index, share in enumerate(shared_out(intervals_s, count))
         ]
         for worker in self.workers:
             self._start(worker)
@@ -380,11 +379,17 @@ class Supervisor:
             workers_restarted=self._restarts,
             version=__version__,
             config_sha256=self.paths.config_sha256,
+            stretch=stretch_of([ratio for one in self._tallies.values() if (ratio := one.ratio) is not None]),
         )
         for message in health_messages(facts, cameras, self.outbox.open_ids()):
             self._publisher.post("health", encode(message), qos=0)
         if slow := stretched(cameras):
-            log.warning("cameras are looked at less often than configured", cameras=len(slow), first=slow[:5])
+            log.warning(
+                "cameras are looked at less often than configured",
+                cameras=len(slow),
+                first=slow[:5],
+                stretch=facts.stretch,
+            )
         fresh = sum(camera.state == "fresh" for camera in cameras)
         self._notifier.send(f"STATUS=watching, {fresh} of {len(cameras)} cameras fresh")
 

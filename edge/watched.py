@@ -161,13 +161,16 @@ class WatchedCamera:
         return self._analysed_s + self.config.interval_s - min(self._spacing_s, self.config.interval_s) / 2
 
     def look(self, now_s: float) -> list[FromWorker]:
-        """Take a picture if one is there, analyse it, and return what the supervisor must know."""
-        self._choose_decode(now_s)
+        """Analyse a picture if one is there and due; return what the supervisor must know, else nothing."""
         frame = self.live.latest(0.0) if now_s >= self.due_s() else None
-        if frame is not None:
-            self._learn_spacing(frame)
-            if frame.monotonic_s >= self.due_s():
-                return self._analyse(frame)
+        if frame is None:
+            return []
+        self._learn_spacing(frame)
+        return self._analyse(frame) if frame.monotonic_s >= self.due_s() else []
+
+    def tend(self, now_s: float) -> list[FromWorker]:
+        """Do what goes on without a picture; return what the supervisor must know."""
+        self._choose_decode(now_s)
         out = self._snapshot_overdue(now_s)
         if now_s - self._reported_s >= REPORT_EVERY_S:
             out.append(self._report(now_s, analysed=0, lag_ms=()))
@@ -309,6 +312,7 @@ class WatchedCamera:
             analysed=analysed,
             dropped=max(dropped, 0),
             lag_ms=lag_ms,
+            spacing_s=self._spacing_s,
             looks=looks,
             spared=spared,
             picture=picture,

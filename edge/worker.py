@@ -21,6 +21,7 @@ from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.pipeline import CameraPipeline
 from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
 from edge.spec import WorkerSpec
+from edge.turns import Turns
 from edge.watched import WatchedCamera
 from models.detector import Detector
 from models.load import load_detector
@@ -31,6 +32,7 @@ log = get_logger(__name__)
 
 HEARTBEAT_S = 1.0
 LOOK_S = 0.03  # cameras are asked for pictures this often; a look without a picture costs microseconds
+TEND_S = 0.25  # and whether there is anything else to say or do
 RESUME_WAIT_S = 60.0
 STOP_CAMERAS_S = 3.0
 PR_SET_PDEATHSIG = 1
@@ -124,13 +126,14 @@ class Worker:
     ) -> None:
         """Store the parts."""
         self._connection = connection
-        self._cameras = list(cameras)
+        self._cameras = {camera.config.id: camera for camera in cameras}
+        self._turns = Turns({name: camera.config.interval_s for name, camera in self._cameras.items()})
         self._stopping = stopping
-        self._beat_s = float("-inf")
+        self._beat_s = self._tended_s = float("-inf")
 
     def run(self, states: Mapping[str, bytes]) -> list[str]:
         """Resume, start, watch until stopped; return the ids of cameras whose readers hang."""
-        for camera in self._cameras:
+        for camera in self._cameras.values():
             resumed = camera.resume(states.get(camera.config.id))
             if camera.sees_alerts:
                 self._send(resumed)
@@ -141,7 +144,7 @@ class Worker:
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return self._stop_cameras()
         left = self._stop_cameras()
-        for camera in self._cameras:
+        for camera in self._cameras.values():
             if (record := camera.save()) is not None:
                 self._send(record)
         return left
@@ -151,30 +154,36 @@ class Worker:
         if now_s - self._beat_s >= HEARTBEAT_S:
             self._beat_s = now_s
             self._send(Heartbeat(ready=True))
-        looked = False
-        # one look each, the longest overdue first: under load all get slower alike and none starves
-        for camera in sorted(self._cameras, key=WatchedCamera.due_s):
-            messages = camera.look(time.monotonic())
-            for message in messages:
-                self._send(message)
-            if len(messages) > 1:
-                looked = True
-                self._obey(0.0)
-        self._obey(0.0 if looked else LOOK_S)
+        if now_s - self._tended_s >= TEND_S:
+            self._tended_s = now_s
+            for camera in self._cameras.values():
+                self._send_all(camera.tend(now_s))
+        self._obey(0.0 if self._look(now_s) else LOOK_S)
+
+    def _look(self, now_s: float) -> bool:
+        """Give the turn to the most urgent camera that has a picture; tell whether there was one."""
+        for name in self._turns.order(now_s):
+            if messages := self._cameras[name].look(now_s):
+                self._turns.looked(name, now_s)
+                self._send_all(messages)
+                return True
+        return False
 
     def _obey(self, wait_s: float) -> None:
         while self._connection.poll(wait_s):
             order = self._connection.recv()
             if isinstance(order, Stop):
                 self._stopping.set()
-            elif isinstance(order, TakeSnapshot):
-                for camera in self._cameras:
-                    if camera.config.id == order.camera:
-                        camera.take_snapshot(order, time.monotonic())
+            elif isinstance(order, TakeSnapshot) and order.camera in self._cameras:
+                self._cameras[order.camera].take_snapshot(order, time.monotonic())
             wait_s = 0.0
 
     def _send(self, message: FromWorker) -> None:
         self._connection.send(message)
+
+    def _send_all(self, messages: Sequence[FromWorker]) -> None:
+        for message in messages:
+            self._send(message)
 
     def _stop_cameras(self) -> list[str]:
         """Stop all readers at once; return the ids of cameras whose readers did not end in time."""
@@ -184,7 +193,7 @@ class Worker:
             if not camera.stop(STOP_CAMERAS_S):
                 left.append(camera.config.id)
 
-        stoppers = [threading.Thread(target=stop, args=(camera,)) for camera in self._cameras]
+        stoppers = [threading.Thread(target=stop, args=(camera,)) for camera in self._cameras.values()]
         for stopper in stoppers:
             stopper.start()
         for stopper in stoppers:

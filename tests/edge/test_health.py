@@ -130,3 +130,12 @@ def test_a_stretched_interval_and_what_the_gate_spared_are_said() -> None:
         (pytest.approx(2.1), 0, 10),
     ]
     assert stretched(said) == ["slow"]
+    assert (slow.ratio, good.ratio) == (pytest.approx(1.5), pytest.approx(1.05))
+
+
+def test_a_stream_of_seldom_key_frames_is_no_overload() -> None:
+    tally = CameraTally("cam-1", interval_s=2.0)
+    for step in range(5):
+        tally.add(replace(report(4.0 * step), spacing_s=4.0))
+    tally.close(FRESH, 30.0)
+    assert tally.ratio == pytest.approx(1.0)

@@ -114,7 +114,10 @@ class World:
 
     def show(self, seconds: float, *, kind: str = "street", now_s: float | None = None) -> list[FromWorker]:
         self.stream.waiting.append(picture(seconds, kind=kind))
-        return self.camera.look(seconds if now_s is None else now_s)
+        return self.turn(seconds if now_s is None else now_s)
+
+    def turn(self, now_s: float) -> list[FromWorker]:
+        return [*self.camera.look(now_s), *self.camera.tend(now_s)]
 
 
 def new_ids() -> Any:
@@ -159,7 +162,7 @@ def test_pictures_are_taken_as_they_arrive_near_the_wanted_interval(
             world.stream.waiting[:] = [picture(now_s)]
         taken += [
             (report.last_captured_at - T0).total_seconds()
-            for report in reports(world.camera.look(now_s))
+            for report in reports(world.turn(now_s))
             if report.analysed and report.last_captured_at
         ]
     assert taken == pytest.approx(wanted, abs=0.05)
@@ -272,12 +275,12 @@ def test_each_failure_of_a_stream_has_its_reason(
     world: World, reason: StreamReason | None, expected: BlindReason | None
 ) -> None:
     world.stream.now = replace(LIVE, state=StreamState.WAITING, reason=reason, detail="why", dropped=7)
-    (report,) = world.camera.look(0.0)
+    (report,) = world.turn(0.0)
     assert isinstance(report, CameraReport)
     assert (report.trouble, report.dropped) == (expected, 7)
     assert report.detail == ("why" if expected else "")
-    assert world.camera.look(0.5) == [], "once a second"
-    (report,) = world.camera.look(1.1)
+    assert world.turn(0.5) == [], "once a second"
+    (report,) = world.turn(1.1)
     assert isinstance(report, CameraReport)
     assert report.dropped == 0
 
@@ -291,8 +294,8 @@ def test_a_snapshot_is_the_next_picture_or_an_answer_why_not(world: World) -> No
     assert expected.sha256 != answer.evidence.sha256
     world.stream.now = replace(LIVE, state=StreamState.WAITING, reason=StreamReason.REFUSED, detail="401")
     world.camera.take_snapshot(TakeSnapshot("two", "cam-1"), 1.0)
-    assert not [one for one in world.camera.look(2.0) if isinstance(one, Snapshot)]
-    late = [one for one in world.camera.look(1.5 + SNAPSHOT_WAIT_S) if isinstance(one, Snapshot)]
+    assert not [one for one in world.turn(2.0) if isinstance(one, Snapshot)]
+    late = [one for one in world.turn(1.5 + SNAPSHOT_WAIT_S) if isinstance(one, Snapshot)]
     assert late == [Snapshot("two", None, "401")]
 
 
@@ -312,11 +315,11 @@ def test_a_waiting_candidate_has_a_stream_of_seldom_key_frames_decoded_whole_for
     assert world.stream.modes == ["full"]
     since = world.camera._burst_until_s
     assert since is not None
-    world.camera.look(since - 0.1)
+    world.turn(since - 0.1)
     assert world.stream.modes == ["full"]
-    world.camera.look(since)
+    world.turn(since)
     assert world.stream.modes == ["full", "keyframes"]
-    world.camera.look(since + REST_S - 1)
+    world.turn(since + REST_S - 1)
     assert world.stream.modes == ["full", "keyframes"], "it rests"
 
 
@@ -341,7 +344,7 @@ def test_a_camera_that_was_turned_is_blind_until_it_looks_back(world: World) -> 
     def turned(seconds: float) -> CameraReport:
         frame = picture(seconds)
         world.stream.waiting.append(replace(frame, image=np.roll(frame.image, 50, axis=1)))
-        return reports(world.camera.look(seconds))[0]
+        return reports(world.turn(seconds))[0]
 
     told = [turned(seconds) for seconds in range(6, 16, 2)]
     assert [one.analysed for one in told] == [0] * 5
