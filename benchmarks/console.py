@@ -45,6 +45,7 @@ from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.migrate import upgrade
 from alerts.store.tables import Edge, Incident
+from benchmarks.machine import Usage
 from towerwatch.timebase import utc_now
 
 NAME, PASSWORD = "bench", "a password for a benchmark"
@@ -120,22 +121,6 @@ def serve(folder: Path, port: int) -> None:
     app = FastAPI(lifespan=lifespan)
     mount_console(app, services, ConsoleSettings())
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, backlog=2048)
-
-
-@dataclass
-class Usage:
-    """CPU seconds and resident MiB of a process."""
-
-    cpu_s: float
-    rss_mib: float
-
-    @classmethod
-    def of(cls, pid: int) -> Usage:
-        """Read ``/proc``."""
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
-        return cls(cpu_s, int(found[1]) / 1024 if found else 0.0)
 
 
 @dataclass

@@ -10,10 +10,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 FEATURES = frozenset(
     {"avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "asimd"}
@@ -28,6 +30,22 @@ PACKAGES = (
     "towerwatch",
 )
 _NVIDIA_SMI_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds and resident MiB of a process."""
+
+    cpu_s: float
+    rss_mib: float
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """Read ``/proc``."""
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+        return cls(cpu_s, int(found[1]) / 1024 if found else 0.0)
 
 
 def machine_facts() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from towerwatch import demosite
-from towerwatch.children import Family, towerwatch_command
+from towerwatch.children import Child, Family, towerwatch_command
 from towerwatch.errors import TowerwatchError
 from towerwatch.secrets import Secret
 
@@ -36,11 +37,14 @@ class SiteFailed(TowerwatchError):
 class Site:
     """Broker, database and central of one run below ``folder``; a context manager that ends them all.
 
+    ``parts`` are central's processes, "up" for all in one; ``settings`` replace keys of its configuration.
     ``broker`` and ``database`` name what was used. ``token`` is an administrator's, for the API.
     """
 
     folder: Path
     embedded: bool = False
+    parts: tuple[str, ...] = ("up",)
+    settings: Mapping[str, Any] = field(default_factory=dict)
     broker: str = ""
     database: str = ""
     database_url: str = ""
@@ -48,6 +52,8 @@ class Site:
     http_port: int = 0
     token: Secret | None = None
     family: Family = field(init=False)
+    children: dict[str, Child] = field(default_factory=dict)
+    _commands: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare the children's logs."""
@@ -109,6 +115,19 @@ class Site:
         config = demosite.write_yaml(self.folder / f"{edge}.yaml", document)
         self.family.start(edge, towerwatch_command("edge", "run", str(config)))
 
+    def kill(self, name: str) -> None:
+        """Kill a part by SIGKILL; PostgreSQL, whose servers outlive their parent, by its own way to crash."""
+        number = signal.SIGQUIT if name == "postgres" else signal.SIGKILL
+        self.family.kill(self.children.pop(name), number)
+
+    def restart(self, name: str) -> None:
+        """Start a part again that was killed; it may not be ready yet."""
+        self._start(name, self._commands[name])
+
+    def _start(self, name: str, command: list[str]) -> None:
+        self._commands[name] = command
+        self.children[name] = self.family.start(name, command, _is_no_password)
+
     def await_port(self, what: str, port: int) -> None:
         """Wait until something listens on a loopback port.
 
@@ -148,14 +167,14 @@ class Site:
         if binaries:
             self._start_postgres(binaries, database_port)
         document = demosite.central_document(self.broker_port, self.http_port)
-        document["console"] = {"enabled": False}
+        document |= {"console": {"enabled": False}, **self.settings}
         if self.database_url:
             document["database"] = {"url": self.database_url}
         demosite.write_yaml(self.config, document)
         self._make_token()
-        more = () if mosquitto else ("--embedded-broker",)
-        up = ("central", "up", *more, "--config", str(self.config))
-        self.family.start("central", towerwatch_command(*up), _is_no_password)
+        for part in self.parts:
+            more = () if mosquitto or part != "up" else ("--embedded-broker",)
+            self._start(part, towerwatch_command("central", part, *more, "--config", str(self.config)))
         self.await_port("central", self.http_port)
 
     def _start_mosquitto(self, program: str) -> None:
@@ -167,7 +186,7 @@ class Site:
         )
         config.write_text("\n".join([*lines, ""]), encoding="utf-8")
         config.chmod(0o644)
-        self.family.start("mosquitto", [program, "-c", str(config)])
+        self._start("mosquitto", [program, "-c", str(config)])
         self.await_port("mosquitto", self.broker_port)
 
     def _start_postgres(self, binaries: Path, port: int) -> None:
@@ -186,7 +205,7 @@ class Site:
         self.family.finish([init], threading.Event(), _JOB_S)
         settings = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60")
         flags = [part for setting in settings for part in ("-c", setting)]
-        self.family.start(
+        self._start(
             "postgres", [*owner, f"{binaries}/postgres", "-D", f"{home}/data", "-p", str(port), *flags]
         )
         make = [f"{binaries}/createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "towerwatch", "towerwatch"]

@@ -133,6 +133,12 @@ class Family:
                 msg = f"{names} not done within {timeout_s:.0f} s; logs are in {self.log_dir}"
                 raise ChildFailed(msg)
 
+    def kill(self, child: Child, number: int = signal.SIGKILL) -> None:
+        """End one child by a signal, as a fault would; it may be started anew under its name."""
+        self._running.remove(child)
+        child.process.send_signal(number)
+        _reap(child, _LAST_S)
+
     def stop(self, timeout_s: float = 9.5) -> tuple[str, ...]:
         """Stop all, the youngest first, each after the one before it; return whom it took force to end.
 
