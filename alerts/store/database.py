@@ -40,7 +40,8 @@ class Database:
         """Make the engine; nothing connects yet."""
         self.engine = _engine(url)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
-        self._reader = self.engine.execution_options(towerwatch_begin="BEGIN")
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self.engine.execution_options(towerwatch_begin="BEGIN", **snapshot)
         self._writer = self.engine.execution_options(towerwatch_begin="BEGIN IMMEDIATE")
 
     @contextmanager
