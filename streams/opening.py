@@ -63,6 +63,11 @@ class Source:
         return scheme_of(self.url) in LIVE_SCHEMES
 
     @property
+    def is_rtsp(self) -> bool:
+        """Whether the address is an RTSP camera's."""
+        return scheme_of(self.url) in _RTSP
+
+    @property
     def shown(self) -> str:
         """The address for people: without any password."""
         return redact(self.url)
@@ -142,7 +147,7 @@ def _open(source: Source) -> InputContainer:
 
 
 def _options(source: Source) -> dict[str, str]:
-    if scheme_of(source.url) not in _RTSP:
+    if not source.is_rtsp:
         return {}
     return {
         "rtsp_transport": "tcp",

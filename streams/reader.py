@@ -13,7 +13,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
 
-from streams.assembly import whole_pictures
+from streams.assembly import PARSED_OVER_RTP, whole_pictures
 from streams.decode import Decoded, PictureDecoder
 from streams.errors import StreamGarbage
 from streams.folder import replay_folder
@@ -71,7 +71,9 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
         judge = _GarbageJudge(source, decoder, garbage_after_s)
         sink.on_connected(codec.name, framing.extradata, codec.width, codec.height)
         packets = packets_of(container, stream, source)
-        for packet, stamp in whole_pictures(packets if source.is_live else _in_real_time(packets, sink)):
+        if not source.is_live:
+            packets = _in_real_time(packets, sink)
+        for packet, stamp in whole_pictures(packets, parsed=source.is_rtsp and codec.name in PARSED_OVER_RTP):
             if sink.pause(0):
                 return
             for kept in framing.annex_b(packet):

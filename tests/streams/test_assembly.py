@@ -8,6 +8,8 @@ import av
 import pytest
 
 from streams.assembly import whole_pictures
+from streams.packets import Stamp
+from towerwatch.timebase import utc_now
 
 
 def packet(pts: int | None, data: bytes, *, key: bool = False) -> av.Packet:
@@ -61,3 +63,12 @@ def test_the_time_is_that_of_the_first_piece() -> None:
     pieces = [packet(0, b"x"), packet(0, b"y"), packet(1, b"a"), packet(1, b"b"), packet(2, b"c")]
     stamps = [stamp.monotonic_s for _packet, stamp in whole_pictures(pieces)]
     assert stamps == sorted(stamps)
+
+
+def test_what_a_parser_held_back_arrived_when_the_picture_before_came_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([0.0, 10.0, 11.0, 12.0])  # the first is asked for before anything is there
+    monkeypatch.setattr(Stamp, "now", lambda: Stamp(utc_now(), next(clock)))
+    given = [packet(pts, b"x") for pts in range(3)]
+    assert [stamp.monotonic_s for _packet, stamp in whole_pictures(given, parsed=True)] == [10.0, 10.0, 11.0]

@@ -71,6 +71,18 @@ def test_a_camera_gives_key_frames_stamped_when_they_arrived(served: ServedFolde
     assert camera.status().state is StreamState.STOPPED
 
 
+def test_a_picture_that_waits_for_the_next_one_has_the_time_of_its_own_arrival(tmp_path: Path) -> None:
+    """FFmpeg's parser gives a picture out when the next one comes: here a quarter of a second later."""
+    make_video(tmp_path / "slow.mp4", fps=4, seconds=20, gop=1)
+    with (
+        ServedFolder(tmp_path) as server,
+        LiveCamera(settings(server.url("slow.mp4"), read_timeout_s=5.0)) as camera,
+    ):
+        for frame in take(camera, 7):
+            late_s = time.monotonic() - frame.monotonic_s
+    assert late_s >= 0.2
+
+
 def test_the_mode_changes_while_running(served: ServedFolder) -> None:
     with LiveCamera(settings(served.url("h264.mp4"), decode=KEYFRAMES)) as camera:
         take(camera, 1)
