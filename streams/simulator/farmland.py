@@ -23,6 +23,7 @@ from streams.simulator.vehicles import VehicleModel, truck
 
 _WEATHER_STEP_S = 1.0  # clouds are redrawn this often
 _CLOUD_CELL_M = 420.0
+_SHADE = 0.45  # of what a cast shadow takes, in a cloud's
 SMOKE_ID, TRACTOR_ID = 1, 2
 
 
@@ -129,9 +130,8 @@ class FarmlandScene:
         step = math.floor(self._t_s / _WEATHER_STEP_S)
         if self._weather is None or step != self._weather_at:
             self._weather_at = step
-            self._weather = _compose(
-                self._land, self._sky, self._drifting, self.light, step * _WEATHER_STEP_S
-            )
+            shade = _SHADE * self.light.shadow
+            self._weather = compose(self._land, self._sky, self._drifting, shade, step * _WEATHER_STEP_S)
         return self._weather
 
 
@@ -182,8 +182,8 @@ def _fire(camera: PinholeCamera, rng: np.random.Generator) -> tuple[Fire, tuple[
     return fire, (x, distance)
 
 
-def _compose(land: Land, sky: Sky, drifting: FloatImage, light: Light, t_s: float) -> Image:
-    """Put the sky above the land, and the shadows of clouds on it."""
+def compose(land: Land, sky: Sky, drifting: FloatImage, shade: float, t_s: float) -> Image:
+    """Put the sky above the land, and on it shadows of clouds that take a share ``shade`` of the light."""
     image = land.picture.copy()
     rows = land.sky_rows
     cover = land.cover[:rows, :, None]
@@ -191,9 +191,9 @@ def _compose(land: Land, sky: Sky, drifting: FloatImage, light: Light, t_s: floa
     map_x = np.mod((land.ground_x + 6.0 * t_s) / _CLOUD_CELL_M * 40, drifting.shape[1] - 2).astype(np.float32)
     map_y = np.mod(land.ground_y / _CLOUD_CELL_M * 40, drifting.shape[0] - 2).astype(np.float32)
     patches = cv2.remap(drifting, map_x, map_y, cv2.INTER_LINEAR)
-    shade = 1 - 0.45 * light.shadow * smoothstep(0.4, 1.4, patches) * (1 - land.haze_small)
+    left = 1 - shade * smoothstep(0.4, 1.4, patches) * (1 - land.haze_small)
     height, width = image.shape[:2]
-    factor = cv2.resize((shade * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    factor = cv2.resize((left * 255).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
     lower: npt.NDArray[np.uint8] = image[rows:]
     cv2.multiply(lower, cv2.merge((factor, factor, factor))[rows:], dst=lower, scale=1 / 255)
     return image

@@ -11,10 +11,17 @@ from streams.simulator.kerb import kerb
 from streams.simulator.road import RoadStory, road
 from streams.simulator.scene import Scene
 from streams.simulator.street import street
+from streams.simulator.tower import tower
+from streams.simulator.tower_story import NEGATIVES
 from streams.simulator.truth import RenderedFrame, SceneTruth, TruthBox, TruthFrame
 
 Size = tuple[int, int]
 _MIN_SIZE: Size = (160, 90)
+
+
+def _tower(name: str) -> Callable[[int, Size, float], Scene]:
+    return lambda seed, size, seconds: tower(seed, size, seconds, name, fires=False)
+
 
 SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
     "farmland": lambda seed, size, seconds: farmland(seed, size, seconds, fire=True),
@@ -28,9 +35,11 @@ SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
     "kerb-across": lambda seed, size, seconds: kerb(seed, size, seconds, across=True),
     "arterial": lambda seed, size, seconds: arterial(seed, size, seconds, story="blocked"),
     "arterial-lawful": lambda seed, size, seconds: arterial(seed, size, seconds, story="lawful"),
+    "tower": lambda seed, size, seconds: tower(seed, size, seconds, fires=True),
+    **{f"tower-{name}": _tower(name) for name in NEGATIVES},
 }
 """Name -> builder. Of the short scenes, the first of each kind holds an event and the others must raise no
-alarm; ``kerb`` and ``arterial`` run for hours with many of both."""
+alarm; ``kerb``, ``arterial`` and ``tower`` run for hours with many of both; ``tower-…`` hold one negative."""
 
 
 def open_scene(scene: str, seed: int = 0, seconds: float = 60.0, size: Size = (960, 540)) -> Scene:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from streams.simulator.light import Light
 from streams.simulator.noise import FloatImage, fbm, smoothstep, warped_fbm
 
-_LONGEST_DRIFT_S = 900.0  # later the clouds stand
+_LONGEST_DRIFT_S = 900.0  # drawn; later the same clouds come again, mirrored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,10 +29,11 @@ class Sky:
     def at(self, t_s: float) -> FloatImage:
         """Return the sky at ``t_s`` seconds, float32 (h, w, 3)."""
         height, width = self.clear.shape[:2]
-        reach = self.cloud.shape[1] - width
-        shift = min(self.drift_px_s * t_s, float(reach))
+        shift = (self.drift_px_s * t_s) % (2 * self.cloud.shape[1])
         matrix = np.array([[1.0, 0.0, -shift], [0.0, 1.0, 0.0]])
-        moved = cv2.warpAffine(self.cloud, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        moved = cv2.warpAffine(
+            self.cloud, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
         return np.asarray(self.clear + moved[:, :, 3:] * (moved[:, :, :3] - self.clear), np.float32)
 
 
