@@ -32,13 +32,26 @@ from models.train.tiles import read_picture
 
 Picture = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float64]
-SIDES_FRAC = (0.0, 0.035, 0.05, 0.075, 0.11, 1.0)  # classes of the square root of the area
-LEAST_IOU = 0.5
-LEAST_IN_CLASS = 30  # fewer vehicles than this take the next larger class's figures
 CLIP = Path("clips/street_parking.mp4")
 CLIP_TRUTH = Path("clips/street_parking.truth.json")
 CLIP_IOU = 0.4
 STAYS_FRAC = 0.5  # a false box that is there in so many of the frames stays
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How boxes are compared and counted.
+
+    Attributes:
+        sides_frac: bounds of the classes of size: root of the area, as a share of the longer side.
+        least_iou: overlap from which a box counts as found.
+        least_in_class: a class of fewer objects takes the next larger one's figures.
+
+    """
+
+    sides_frac: tuple[float, ...] = (0.0, 0.035, 0.05, 0.075, 0.11, 1.0)
+    least_iou: float = 0.5
+    least_in_class: int = 30
 
 
 def as_it_is(picture: Picture, _rng: np.random.Generator) -> Picture:
@@ -73,6 +86,7 @@ CONDITIONS: dict[str, Callable[[Picture, np.random.Generator], Picture]] = {
 class _Tally:
     """What was seen under one condition; sides as a share of the picture's longer side."""
 
+    terms: Terms
     sides: list[float] = field(default_factory=list)
     found: list[bool] = field(default_factory=list)
     confidence: list[float] = field(default_factory=list)  # nan where not found
@@ -82,7 +96,7 @@ class _Tally:
     pictures: int = 0
 
     def add(self, truth: Array, found: Array, confidence: Array, longer_px: int) -> None:
-        hit, right = match(truth, found, LEAST_IOU)
+        hit, right = match(truth, found, self.terms.least_iou)
         overlaps = iou_matrix(truth, found)
         self.pictures += 1
         for row, box in enumerate(truth):
@@ -110,10 +124,13 @@ def offset(found: Array, truth: Array) -> Array:
 
 
 def measure_condition(
-    detector: Detector, samples: Sequence[Sample], change: Callable[[Picture, np.random.Generator], Picture]
+    detector: Detector,
+    samples: Sequence[Sample],
+    change: Callable[[Picture, np.random.Generator], Picture],
+    terms: Terms,
 ) -> dict[str, Any]:
     """Judge labelled pictures under one condition."""
-    tally, rng = _Tally(), np.random.default_rng(5)
+    tally, rng = _Tally(terms), np.random.default_rng(5)
     for sample in samples:
         picture = read_picture(sample.picture)
         height, width = picture.shape[:2]
@@ -128,18 +145,18 @@ def _figures(tally: _Tally) -> dict[str, Any]:
     sides, found = np.asarray(tally.sides), np.asarray(tally.found)
     confidence, offsets = np.asarray(tally.confidence), np.asarray(tally.offsets)
     classes: list[dict[str, float]] = []
-    for low, high in reversed(list(pairwise(SIDES_FRAC))):
+    for low, high in reversed(list(pairwise(tally.terms.sides_frac))):
         inside = (sides >= low) & (sides < high)
-        if inside.sum() >= LEAST_IN_CLASS and found[inside].any():
+        if inside.sum() >= tally.terms.least_in_class and found[inside].any():
             sure = confidence[inside & found]
             figures = {"recall": found[inside].mean(), "confidence": sure.mean(), "confidence_sd": sure.std()}
-            vehicles = int(inside.sum())
+            objects = int(inside.sum())
         elif classes:
-            figures, vehicles = dict(classes[-1]), int(inside.sum())
+            figures, objects = dict(classes[-1]), int(inside.sum())
         else:
             continue
         kept = {name: float(figures[name]) for name in ("recall", "confidence", "confidence_sd")}
-        classes.append({"side_frac": low, "vehicles": vehicles, **kept})
+        classes.append({"side_frac": low, "objects": objects, **kept})
     spread = offsets.std(axis=0)
     return {
         "pictures": tally.pictures,
@@ -173,7 +190,7 @@ def measure_clip(detector: Detector, root: Path) -> dict[str, Any]:
     spread = np.asarray(jitter).std(axis=0)
     share = [len(boxes) / count for boxes in seen]
     again = iou_matrix(np.asarray(others), np.asarray(others)) if others else np.zeros((0, 0))
-    stays = float(((again >= LEAST_IOU).sum(axis=1) >= STAYS_FRAC * count).mean()) if others else 0.0
+    stays = float(((again >= 0.5).sum(axis=1) >= STAYS_FRAC * count).mean()) if others else 0.0
     return {
         "frames": count,
         "vehicles": len(places),
@@ -197,7 +214,7 @@ def object_spread(shares: Sequence[float], count: int) -> float:
 def measure(model: str, recipe: Path, root: Path) -> dict[str, Any]:
     """Return all figures of one detector."""
     samples = [one for one in samples_of(recipe, root, {}, "", "yolo")[0] if one.source == "topview"]
-    detector = load_detector(model)
+    detector, terms = load_detector(model), Terms()
     try:
         content: dict[str, Any] = {
             "model": f"{detector.name} {detector.precision}",
@@ -205,17 +222,10 @@ def measure(model: str, recipe: Path, root: Path) -> dict[str, Any]:
             "clip_from": str(CLIP),
             "clip": measure_clip(detector, root),
             "conditions": {
-                name: measure_condition(detector, samples, change) for name, change in CONDITIONS.items()
+                name: measure_condition(detector, samples, change, terms)
+                for name, change in CONDITIONS.items()
             },
         }
     finally:
         detector.close()
     return content
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    return round(value, 4) if isinstance(value, float) else value

@@ -105,9 +105,17 @@ class ErrorModel:
     ``size_px`` is (width, height) of the pictures in which boxes are given.
     """
 
-    def __init__(self, figures: ErrorFigures, size_px: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        figures: ErrorFigures,
+        size_px: tuple[int, int],
+        seed: int,
+        label: str = LABEL,
+        least_confidence: float = LEAST_CONFIDENCE,
+    ) -> None:
         """Choose the places of false boxes that stay."""
         self.figures, self.size_px, self.seed = figures, size_px, seed
+        self.label, self.least_confidence = label, least_confidence
         self._rng = np.random.default_rng([seed, 31])
         self._natures: dict[int, _Nature] = {}
         number = self._rng.poisson(figures.false_per_picture * figures.false_stay_frac / STAYING_SEEN_FRAC)
@@ -121,7 +129,7 @@ class ErrorModel:
         width, height = min(side * stretch, 0.5), min(side / stretch * aspect, 0.5)
         x, y = float(rng.uniform(0, 1 - width)), float(rng.uniform(0, 1 - height))
         sure = float(rng.normal(figures.false_confidence, figures.false_confidence_sd))
-        return (x, y, x + width, y + height), min(max(sure, LEAST_CONFIDENCE), 0.95)
+        return (x, y, x + width, y + height), min(max(sure, self.least_confidence), 0.95)
 
     def _nature(self, object_id: int) -> _Nature:
         if object_id not in self._natures:
@@ -149,7 +157,7 @@ class ErrorModel:
         found.sort(key=lambda one: -one[1])
         width, height = self.size_px
         xyxy = [(x1 * width, y1 * height, x2 * width, y2 * height) for (x1, y1, x2, y2), _ in found]
-        return Detections.of(xyxy, [sure for _, sure in found], [0] * len(found), (LABEL,))
+        return Detections.of(xyxy, [sure for _, sure in found], [0] * len(found), (self.label,))
 
     def _found(self, truth: TruthBox) -> tuple[Box, float] | None:
         figures, nature = self.figures, self._nature(truth.object_id)
@@ -165,7 +173,7 @@ class ErrorModel:
         if self._rng.uniform() >= chance:
             return None
         sure = size.confidence + size.confidence_sd * 0.7071 * (nature.confidence + float(draws[0]))
-        return self._shaken(self._biased(truth.box, nature)), min(max(sure, LEAST_CONFIDENCE), 0.95)
+        return self._shaken(self._biased(truth.box, nature)), min(max(sure, self.least_confidence), 0.95)
 
     def _class_of(self, box: Box) -> SizeClass:
         width, height = self.size_px
