@@ -13,11 +13,11 @@ from alerts import texts as shared
 from alerts.console.context import Visitor, on_gone
 from alerts.console.formats import local, size
 from alerts.console.shell import el, frame, html
+from alerts.console.tables import NUMBER, table_html
 from alerts.console.texts import Words
 from alerts.services.views import CameraView, EdgeView
 
 _RANK = {"blind": 0, "stale": 1, "starting": 2, "fresh": 3}
-_NUMBER = "tw-num"
 
 
 async def cameras_page(visitor: Visitor, client: Client, _request: Request) -> Response | None:
@@ -42,8 +42,7 @@ def tables_html(visitor: Visitor) -> str:
     if key not in board.camera_memo:
         zone, cameras, edges = visitor.console.zone, board.cameras_of(within), board.edges_of(within)
         board.camera_memo[key] = "".join(
-            f'<section class="tw-panel"><h2>{escape(words(name))} · {count}</h2>'
-            f'<div class="tw-scroll">{table}</div></section>'
+            f'<section class="tw-panel"><h2>{escape(words(name))} · {count}</h2>{table}</section>'
             for name, count, table in (
                 ("cameras", len(cameras), _cameras(cameras, words, zone)),
                 ("edges", len(edges), _edges(edges, words, zone)),
@@ -55,7 +54,7 @@ def tables_html(visitor: Visitor) -> str:
 def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None) -> str:
     heads = [
         ("camera", ""), ("state", ""), ("reason", ""), ("since", ""), ("last_picture", ""),
-        ("coverage", _NUMBER), ("interval", _NUMBER), ("lag", _NUMBER), ("drops", _NUMBER), ("edge", ""),
+        ("coverage", NUMBER), ("interval", NUMBER), ("lag", NUMBER), ("drops", NUMBER), ("edge", ""),
     ]  # fmt: skip
     body = []
     for camera in sorted(cameras, key=lambda c: (_RANK.get(c.state, 0), c.edge, c.camera)):
@@ -66,20 +65,20 @@ def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None)
             (escape(" · ".join(part for part in (reason, camera.detail) if part)), ""),
             (_time(camera.state_since, zone), ""),
             (_time(camera.last_captured_at, zone), ""),
-            (f"{camera.covered_s:.0f} s", _NUMBER),
-            (f"{camera.interval_s:g} s" if camera.interval_s else "", _NUMBER),
-            (f"{camera.lag_p95_ms:.0f} ms" if camera.lag_p95_ms is not None else "", _NUMBER),
-            (str(camera.dropped), _NUMBER),
+            (f"{camera.covered_s:.0f} s", NUMBER),
+            (f"{camera.interval_s:g} s" if camera.interval_s else "", NUMBER),
+            (f"{camera.lag_p95_ms:.0f} ms" if camera.lag_p95_ms is not None else "", NUMBER),
+            (str(camera.dropped), NUMBER),
             (escape(camera.edge), ""),
         ]
         body.append(cells)
-    return _table([(escape(words(key)), css) for key, css in heads], body, words)
+    return table_html([(words(key), css) for key, css in heads], body, words("cameras_none"))
 
 
 def _edges(edges: tuple[EdgeView, ...], words: Words, zone: tzinfo | None) -> str:
     heads = [
-        ("edge", ""), ("state", ""), ("site", ""), ("health_at", ""), ("cameras", _NUMBER),
-        ("outbox", _NUMBER), ("lost_messages", _NUMBER), ("restarts", _NUMBER), ("version", ""),
+        ("edge", ""), ("state", ""), ("site", ""), ("health_at", ""), ("cameras", NUMBER),
+        ("outbox", NUMBER), ("lost_messages", NUMBER), ("restarts", NUMBER), ("version", ""),
     ]  # fmt: skip
     body = []
     for edge in edges:
@@ -92,25 +91,14 @@ def _edges(edges: tuple[EdgeView, ...], words: Words, zone: tzinfo | None) -> st
             (escape(words(state)) + clock, ""),
             (escape(edge.site), ""),
             (_time(edge.health_received_at, zone), ""),
-            (f"{edge.cameras_fresh} / {edge.cameras}", _NUMBER),
-            (f"{waiting} · {size(bytes_)}" if waiting else "0", _NUMBER),
-            (str(edge.lost_messages), _NUMBER),
-            (str(edge.workers_restarted), _NUMBER),
+            (f"{edge.cameras_fresh} / {edge.cameras}", NUMBER),
+            (f"{waiting} · {size(bytes_)}" if waiting else "0", NUMBER),
+            (str(edge.lost_messages), NUMBER),
+            (str(edge.workers_restarted), NUMBER),
             (escape(edge.version or ""), ""),
         ]
         body.append(cells)
-    return _table([(escape(words(key)), css) for key, css in heads], body, words)
-
-
-def _table(heads: list[tuple[str, str]], body: list[list[tuple[str, str]]], words: Words) -> str:
-    """Join cells whose text is escaped already."""
-    if not body:
-        return f'<div class="tw-empty">{escape(words("cameras_none"))}</div>'
-    head = "".join(f'<th class="{css}">{text}</th>' for text, css in heads)
-    rows = "".join(
-        "<tr>" + "".join(f'<td class="{css}">{text}</td>' for text, css in cells) + "</tr>" for cells in body
-    )
-    return f'<table class="tw-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    return table_html([(words(key), css) for key, css in heads], body, words("cameras_none"))
 
 
 def _dot(state: str) -> str:

@@ -35,6 +35,7 @@ from alerts.console.guard import Guard, content_policy
 from alerts.console.incident import incident_page
 from alerts.console.rows import QueueFilter, Viewport
 from alerts.console.shell import PAGE_RIGHTS, STATIC
+from alerts.console.statistics import statistics_page
 from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
 from alerts.services.names import read_names
@@ -52,6 +53,7 @@ _PAGES: dict[str, Build] = {
     "/": wall_page,
     "/incidents/{incident_id}": incident_page,
     "/cameras": cameras_page,
+    "/statistics": statistics_page,
 }
 
 

@@ -23,6 +23,7 @@ SEVERITY: dict[Kind, int] = {
     Kind.STOPPED_VEHICLE: 3,
     Kind.CAMERA_BLIND: 4,
     Kind.EDGE_SILENT: 4,
+    Kind.REPORTED: 3,
 }
 STATE_CHOICES = ("open", *State, "all")
 _CAMERA_RANK = {"blind": 0, "stale": 1, "starting": 2, "fresh": 3}

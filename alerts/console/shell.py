@@ -22,8 +22,9 @@ PAGE_RIGHTS = {
     "/": Right.LOOK,
     "/incidents/{incident_id}": Right.LOOK,
     "/cameras": Right.FLEET,
+    "/statistics": Right.LOOK,
 }
-_NAV = (("wall", "/"), ("cameras", "/cameras"))
+_NAV = (("wall", "/"), ("cameras", "/cameras"), ("statistics", "/statistics"))
 LOGO = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
     'stroke-linejoin="round" aria-hidden="true"><path d="M8 21 11 9h2l3 12M9.5 15h5M6 21h12"/>'
@@ -115,10 +116,13 @@ def _header(visitor: Visitor, current: str) -> None:
         with attributes(el("a", "tw-brand"), href=f"{base}/", aria_label=visitor.console.settings.title):
             html(LOGO, "i")
             el("span", text=visitor.console.settings.title)
-        for key, path in _NAV:
-            if PAGE_RIGHTS[path] in visitor.user.rights:
-                link = el("a", "tw-nav", words(key))
-                attributes(link, href=base + path, aria_current="page" if key == current else None)
+        menu = attributes(el("button", "tw-icon tw-menu", "☰"), type="button", aria_label=words("menu"))
+        menu.on("click", js_handler='(e) => e.currentTarget.parentNode.toggleAttribute("data-menu")')
+        with el("nav", "tw-navs"):
+            for key, path in _NAV:
+                if PAGE_RIGHTS[path] in visitor.user.rights:
+                    link = el("a", "tw-nav", words(key))
+                    attributes(link, href=base + path, aria_current="page" if key == current else None)
         el("div", "tw-gap")
         _switches(visitor)
 

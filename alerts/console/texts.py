@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from alerts import texts as shared
+from alerts.console.texts_city import CITY_TEXTS
 from alerts.texts import LANGUAGES, Language
 
-TEXTS: dict[str, tuple[str, str]] = {
+TEXTS: dict[str, tuple[str, str]] = CITY_TEXTS | {
     "actions": ("操作", "Actions"),
     "age_d": ("%天前", "% d ago"),
     "age_h": ("%小时前", "% h ago"),

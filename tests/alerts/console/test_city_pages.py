@@ -1,0 +1,82 @@
+"""The pages about the city: statistics, catalogue, areas and rosters, people, audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from area_kit import town
+from console_site import Site, at_console
+from console_world import PASSWORD, World, parked_car
+
+from alerts.areas.geojson import read_areas
+from alerts.catalogue.read import read_catalogue, starter_path
+from alerts.console.statistics import Period
+from alerts.services.rights import Within
+
+TODAY = date(2026, 11, 24)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder: Path = tmp_path_factory.mktemp("central")
+    made = World.create(folder)
+    (folder / "areas.geojson").write_text(json.dumps(town()), encoding="utf-8")
+    made.services.areas.import_areas(read_areas(folder / "areas.geojson"), "chief")
+    made.services.catalogue.import_catalogue(read_catalogue(starter_path()), "chief")
+    made.services.people.create_user("chief", PASSWORD, "administrator")
+    made.services.people.create_user("west", PASSWORD, "operator", where=Within(area="west"))
+    incident = made.send(parked_car(made, with_files=False))
+    made.services.incidents.confirm(incident, user="chief")
+    made.services.tasks.dispatch(incident, ["traffic-police"], user="chief")
+    yield made
+    made.close()
+
+
+PERIODS = {
+    "usual": ({}, (date(2026, 10, 26), TODAY, 30)),
+    "days": ({"days": "7"}, (date(2026, 11, 18), TODAY, 7)),
+    "dates": ({"since": "2026-01-01", "until": "2026-01-31"}, (date(2026, 1, 1), date(2026, 1, 31), None)),
+    "one day": ({"since": "2026-01-01", "until": "2026-01-01"}, (date(2026, 1, 1), date(2026, 1, 1), None)),
+    "no number": ({"days": "many"}, None),
+    "no days": ({"days": "0"}, None),
+    "backwards": ({"since": "2026-02-01", "until": "2026-01-01"}, None),
+    "too long": ({"since": "2020-01-01", "until": "2026-01-01"}, None),
+    "half": ({"since": "2026-01-01"}, None),
+}
+
+
+@pytest.mark.parametrize(("query", "wanted"), PERIODS.values(), ids=PERIODS)
+def test_a_period_is_read_from_the_address(
+    query: dict[str, str], wanted: tuple[date, date, int | None] | None
+) -> None:
+    period = Period.parse(query, TODAY)
+    assert (None if period is None else (period.first, period.last, period.days)) == wanted
+
+
+def test_a_period_begins_and_ends_at_local_midnight() -> None:
+    since, until = Period(TODAY, TODAY).bounds(ZoneInfo("Asia/Shanghai"))
+    assert (since, until) == (
+        datetime(2026, 11, 23, 16, tzinfo=UTC),
+        datetime(2026, 11, 24, 16, tzinfo=UTC),
+    )
+
+
+def test_statistics_name_count_and_offer_the_table(world: World) -> None:
+    async def use(site: Site) -> None:
+        text, client = await site.page("/statistics")
+        assert "公安交警支队" in text
+        assert "by=department" in text
+        assert sum("nicegui-echart" in element.classes for element in client.elements.values()) == 1
+        text, _ = await site.page("/statistics?since=2020-01-01&until=2020-01-02")
+        assert "这段时间没有事件" in text
+        assert "一年" in (await site.page("/statistics?days=900"))[0]
+        site.enter("west")
+        text, _ = await site.page("/statistics")
+        assert "违法停车" not in text.split("tw-body")[1]
+
+    at_console(world, use, name="chief")
