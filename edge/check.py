@@ -44,6 +44,7 @@ def snapshot(camera: CameraConfig) -> Picture:
         password=camera.password,
         open_timeout_s=camera.open_timeout_s,
         read_timeout_s=camera.read_timeout_s,
+        tls_ca=camera.tls_ca,
     )
     return probe(source, seconds=0.1)[1]
 

@@ -372,6 +372,8 @@ class CameraConfig(StrictModel):
 
     Attributes:
         url: ``rtsp://`` or ``rtsps://`` without credentials, or the absolute path of a file or folder.
+        tls_ca: PEM file that vouches for the certificate of an ``rtsps://`` camera; without it the stream is
+            encrypted, and nobody asks who answers.
         interval_s: seconds between two analysed pictures.
         timezone: IANA name for schedules; the box's where the file names none.
         gate: whether the model sees every picture, or only what has changed.
@@ -384,6 +386,7 @@ class CameraConfig(StrictModel):
     url: Annotated[str, AfterValidator(_camera_url)]
     username: Text | None = None
     password: SecretRef | None = None
+    tls_ca: ExistingFile | None = None
     decode: Annotated[DecodeMode, PlainValidator(_decode), PlainSerializer(str)] = KEYFRAMES
     interval_s: Annotated[float, Strict(), Field(ge=0.05, le=3600)] = 2.0
     open_timeout_s: Annotated[float, Strict(), Field(ge=0.5, le=120)] = 10.0
@@ -405,6 +408,8 @@ class CameraConfig(StrictModel):
                 problems.append((at, f"no view {stop.preset!r}{nearest(stop.preset, known)}"))
         if self.password is not None and self.username is None:
             problems.append((("username",), "is missing; a password needs a user name"))
+        if self.tls_ca is not None and not self.url.startswith("rtsps://"):
+            problems.append((("tls_ca",), "is for rtsps:// addresses; write one, or leave it out"))
         if problems:
             raise problems_at(*problems)
         return self

@@ -174,21 +174,12 @@ def check_central(link: CentralLink) -> str:
 
 def check_model(config: EdgeConfig, name: str) -> str:
     """Check the digest of a model and load it."""
-    from models.load import load_detector  # noqa: PLC0415 - runtimes are loaded when needed
+    from edge.detectors import open_detector  # noqa: PLC0415 - runtimes are loaded when needed
 
-    options = config.model_config_of(name)
     began_s = time.monotonic()
-    detector = load_detector(
-        options.model or name,
-        models_dir=config.models_dir,
-        runtime=options.runtime,
-        provider=options.provider,
-        precision=options.precision,
-        threads=options.threads,
-        confidence=options.confidence,
-    )
+    detector = open_detector(config, name, tuned=True)
     detector.close()
-    return f"{detector.name}, {detector.precision}, loaded in {time.monotonic() - began_s:.1f} s"
+    return f"{detector.name}, {detector.runtime_description}, loaded in {time.monotonic() - began_s:.1f} s"
 
 
 def check_camera(camera: CameraConfig) -> str:
@@ -200,7 +191,12 @@ def check_camera(camera: CameraConfig) -> str:
     if not camera.is_live and path.is_dir():
         return f"{path}, a folder of pictures"
     source = Source(
-        camera.url, camera.username, camera.password, camera.open_timeout_s, camera.read_timeout_s
+        camera.url,
+        camera.username,
+        camera.password,
+        camera.open_timeout_s,
+        camera.read_timeout_s,
+        camera.tls_ca,
     )
     seen, _picture = probe(source, PROBE_S)
     key = "one" if seen.key_interval_s is None else f"every {seen.key_interval_s:.1f} s"

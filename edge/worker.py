@@ -107,6 +107,7 @@ def build_camera(
             min_interval_s=min(0.5, camera.interval_s / 2),
             open_timeout_s=camera.open_timeout_s,
             read_timeout_s=camera.read_timeout_s,
+            tls_ca=camera.tls_ca,
             ring_mib=spec.config.limits.ring_mib,
             name=camera.id,
         )

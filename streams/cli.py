@@ -31,10 +31,13 @@ def streams() -> None:
 
 
 @app.command()
-def probe(
+def probe(  # noqa: PLR0917 - options of a command
     url: str = typer.Argument(help="rtsp:// or rtsps:// address without a password, or a video file."),
     username: str | None = typer.Option(None, help="Name to log in with."),
     password: str | None = typer.Option(None, help="Reference to the password: env:NAME or file:/path."),
+    tls_ca: Path | None = typer.Option(
+        None, exists=True, dir_okay=False, help="PEM file that vouches for an rtsps:// camera's certificate."
+    ),
     snapshot: Path | None = typer.Option(None, help="Save a picture there as JPEG."),
     seconds: float = typer.Option(6.0, min=1.0, max=120.0, help="How long to measure a live camera."),
     timeout: float = typer.Option(5.0, min=0.5, max=60.0, help="Limit of connecting and of waiting, in s."),
@@ -46,7 +49,7 @@ def probe(
     from streams.probe import probe as measure  # noqa: PLC0415
 
     configure_logging("streams", level="WARNING", pretty=sys.stderr.isatty())
-    source = Source(url, username, _secret(password), timeout, timeout)
+    source = Source(url, username, _secret(password), timeout, timeout, tls_ca)
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.percentage:3.0f} %"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"measuring {source.shown}", total=1.0)

@@ -56,6 +56,7 @@ class LiveSettings:
             streams are not decoded whole; 0 for all key frames.
         open_timeout_s: limit of connecting, and again of looking at the stream.
         read_timeout_s: limit of waiting for a packet; also bounds how long a stop can take.
+        tls_ca: whose certificates are trusted, see :class:`streams.opening.Source`.
         ring_mib: size of the packet ring in MiB.
         garbage_after_s: so long without a single decodable picture, while packets come, is garbage.
         backoff: pauses between tries.
@@ -70,6 +71,7 @@ class LiveSettings:
     min_interval_s: float = 0.5
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
+    tls_ca: Path | None = None
     ring_mib: float = 16.0
     garbage_after_s: float = 10.0
     backoff: BackoffPolicy = field(default_factory=BackoffPolicy)
@@ -101,6 +103,7 @@ class LiveCamera(Sink):
             settings.password,
             settings.open_timeout_s,
             settings.read_timeout_s,
+            settings.tls_ca,
         )
 
     def start(self) -> None:

@@ -48,6 +48,9 @@ class Source:
         username, password: for the camera; joined to the URL only inside FFmpeg's call.
         open_timeout_s: limit of connecting and, again, of looking at the stream.
         read_timeout_s: limit of waiting for one packet.
+        tls_ca: PEM file of the authorities that may have signed the certificate of an ``rtsps://`` camera, or
+            of that certificate itself; None encrypts without asking who answers, for most cameras have
+            certificates that nobody signed.
 
     """
 
@@ -56,6 +59,7 @@ class Source:
     password: Secret | None = None
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
+    tls_ca: Path | None = None
 
     @property
     def is_live(self) -> bool:
@@ -149,12 +153,14 @@ def _open(source: Source) -> InputContainer:
 def _options(source: Source) -> dict[str, str]:
     if not source.is_rtsp:
         return {}
+    verification = {} if source.tls_ca is None else {"tls_verify": "1", "ca_file": str(source.tls_ca)}
     return {
         "rtsp_transport": "tcp",
         "allowed_media_types": "video",
         "timeout": str(round(source.read_timeout_s * 1e6)),
         "analyzeduration": str(_ANALYSE_US),
         "fpsprobesize": "0",
+        **verification,
     }
 
 
@@ -171,7 +177,9 @@ def _open_error(error: Exception, source: Source) -> StreamError:
         return StreamGarbage(f"{shown}: the answer makes no sense; is it an RTSP camera?")
     if isinstance(error, av.ExitError | av.TimeoutError | av.InvalidDataError):
         return StreamUnavailable(f"{shown}: no answer within {source.open_timeout_s:g} s")
-    return StreamUnavailable(f"{shown}: {_words(error)}")
+    unvouched = source.tls_ca is not None and getattr(error, "errno", None) == errno.EIO
+    why = f"no TLS, or its certificate is not vouched for by {source.tls_ca}" if unvouched else _words(error)
+    return StreamUnavailable(f"{shown}: {why}")
 
 
 def _first_answer(source: Source) -> bytes | None:

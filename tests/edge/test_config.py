@@ -101,6 +101,13 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
         "cameras[0].views[0].rules[0].legal_tim_s",
         "'legal_time_s'",
     ),
+    "an authority for an address without TLS": (
+        "interval_s: 2",
+        "tls_ca: token.txt\n    interval_s: 2",
+        "tls_ca",
+        "cameras[0].tls_ca",
+        "rtsps://",
+    ),
     "unknown key of limits": ("ring_mib", "ring_mb", "ring_mb", "limits.ring_mb", "'ring_mib'"),
     "unknown key without a likeness": ("site:", "zzz: 1\nsite:", "zzz", "zzz", "valid here"),
     "missing key": ("edge: box-1\n", "", "site:", "edge", "is missing"),

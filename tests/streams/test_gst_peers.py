@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from components import gst_server, need_program, wait_until
 from media import decode_all, make_video
 
 from streams.backoff import BackoffPolicy
+from streams.errors import StreamUnavailable
 from streams.live import LiveCamera, LiveSettings, StreamReason, StreamState
 from streams.modes import FULL, KEYFRAMES, DecodeMode
-from streams.opening import Source
+from streams.opening import Source, opened
 from streams.probe import probe
 from towerwatch.secrets import Secret
 
@@ -23,10 +25,10 @@ PASSWORD = "swordfish:4/2@home"
 QUICK = BackoffPolicy(first_s=0.1, cap_s=0.2, refused_s=60)
 
 
-@pytest.fixture
-def tls(tmp_path: Path) -> tuple[Path, Path]:
-    """A self-signed certificate and its key."""
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def self_signed(folder: Path, name: str) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = [
         need_program("openssl", "openssl"),
         "req",
@@ -36,11 +38,9 @@ def tls(tmp_path: Path) -> tuple[Path, Path]:
         "-nodes",
         "-days",
         "2",
-        "-subj",
-        "/CN=localhost",
     ]
     subprocess.run(
-        [*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60
+        [*command, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=60
     )
     return certificate, key
 
@@ -112,19 +112,19 @@ def test_credentials_are_given_by_reference_and_shown_nowhere(
         assert secret not in printed
 
 
-def test_rtsps_with_a_self_signed_certificate(tmp_path: Path, tls: tuple[Path, Path]) -> None:
-    arguments = [
-        "--tls-cert",
-        str(tls[0]),
-        "--tls-key",
-        str(tls[1]),
-        "--user",
-        "viewer",
-        "--password",
-        PASSWORD,
-    ]
-    with gst_server(tmp_path, *arguments) as port:
-        watch(f"rtsps://127.0.0.1:{port}/test", tmp_path, password=PASSWORD)
+def test_rtsps_with_a_self_signed_certificate_that_is_vouched_for_or_not(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "camera")
+    stranger, _ = self_signed(tmp_path, "stranger")
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(key)]
+    with gst_server(tmp_path, *tls, "--user", "viewer", "--password", PASSWORD) as port:
+        url = f"rtsps://127.0.0.1:{port}/test"
+        watch(url, tmp_path, password=PASSWORD)
+        vouched = Source(url, "viewer", Secret(PASSWORD), tls_ca=certificate)
+        with opened(vouched) as (_container, stream):
+            assert stream.codec_context.name == "h264"
+        unknown = replace(vouched, tls_ca=stranger)
+        with pytest.raises(StreamUnavailable, match="not vouched for"), opened(unknown):
+            pass
 
 
 def test_a_probe_agrees_with_the_server(tmp_path: Path) -> None:
