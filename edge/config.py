@@ -123,13 +123,16 @@ class EvidenceConfig(StrictModel):
 
 
 class ModelConfig(StrictModel):
-    """How to run one detector; ``model`` is a name, ``name@version``, or a path to a model."""
+    """How to run one detector; ``model`` is a name, ``name@version``, or a path to a model.
+
+    What is not said here is measured at the first start, unless the box says ``tune: false``.
+    """
 
     model: Text | None = None
     runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
     precision: Literal["f32", "bf16", "f16", "int8"] | None = None
-    threads: Annotated[int, Strict(), Field(ge=1, le=64)] = 1
+    threads: Annotated[int, Strict(), Field(ge=1, le=64)] | None = None
     confidence: Fraction | None = None
 
 
@@ -445,7 +448,7 @@ class EdgeConfig(StrictModel):
     needs both, or ``enrolment``, the file of ``central enrol``, in their place. ``models`` maps the
     names that rules use to what is loaded; a name that is not in it is loaded under that name with
     the defaults. ``workers``: processes that share the cameras; None takes as many as there are cores
-    and work for.
+    and work for. ``tune``: whether the box measures once how each model runs best on it.
     """
 
     site: Id
@@ -460,6 +463,7 @@ class EdgeConfig(StrictModel):
     evidence: EvidenceConfig = EvidenceConfig()
     workers: Annotated[int, Strict(), Field(ge=1, le=64)] | None = None
     models: dict[Text, ModelConfig] = Field(default_factory=dict)
+    tune: Annotated[bool, Strict()] = True
     cameras: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from alerts.messages import AlertMessage, ClockState, Evidence, encode
 from edge.config import CameraConfig, EdgeConfig, GateConfig, ViewConfig
+from edge.detectors import open_detector
 from edge.draw import draw_gate, draw_view
 from edge.episode import EpisodeEvent
 from edge.evidence import EvidenceKeeper, EvidenceWriter
@@ -27,7 +28,6 @@ from edge.records import EvidenceRef
 from edge.view_watch import ViewState, ViewWatch, realigned
 from edge.wire import SENT_PHASES, Sender, to_message
 from models.detector import Detector
-from models.load import load_detector
 from streams.frame import Frame
 from streams.modes import FULL, DecodeMode
 from streams.pictures import encode_jpeg
@@ -149,19 +149,7 @@ def choose_view(config: EdgeConfig, camera_id: str, preset: str | None) -> tuple
 
 def load_detectors(config: EdgeConfig, camera: CameraConfig) -> dict[str, Detector]:
     """Load the detectors that one camera's rules use."""
-    detectors: dict[str, Detector] = {}
-    for name in config.model_names(camera):
-        options = config.model_config_of(name)
-        detectors[name] = load_detector(
-            options.model or name,
-            models_dir=config.models_dir,
-            runtime=options.runtime,
-            precision=options.precision,
-            threads=options.threads,
-            provider=options.provider,
-            confidence=config.confidence_of(name),
-        )
-    return detectors
+    return {name: open_detector(config, name) for name in config.model_names(camera)}
 
 
 def replay(

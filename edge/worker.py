@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from edge.config import CameraConfig
+from edge.detectors import open_detector, tune_if_new
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.pipeline import CameraPipeline
 from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
@@ -24,7 +25,6 @@ from edge.spec import WorkerSpec
 from edge.turns import Turns
 from edge.watched import WatchedCamera
 from models.detector import Detector
-from models.load import load_detector
 from streams.live import LiveCamera, LiveSettings
 from towerwatch.logs import configure_logging, get_logger
 
@@ -77,17 +77,10 @@ def load_detectors(spec: WorkerSpec) -> tuple[dict[str, Detector], dict[str, str
     detectors: dict[str, Detector] = {}
     troubles: dict[str, str] = {}
     for name in names:
-        options = spec.config.model_config_of(name)
         try:
-            detectors[name] = load_detector(
-                options.model or name,
-                models_dir=spec.config.models_dir,
-                runtime=options.runtime,
-                provider=options.provider,
-                precision=options.precision,
-                threads=options.threads,
-                confidence=spec.config.confidence_of(name),
-            )
+            if spec.config.tune:
+                tune_if_new(spec.config, name)
+            detectors[name] = open_detector(spec.config, name, tuned=True)
         except Exception as error:  # guard of one model: cameras with other models go on
             log.exception("model cannot be loaded", model=name)
             troubles[name] = f"model {name}: {error}"

@@ -238,6 +238,34 @@ def rollback_command(
     typer.echo(f"{name}@{change.version} is active in {models_dir}, before it {change.before}")
 
 
+@app.command("tune")
+def tune_command(  # noqa: PLR0917 - each is an option of the command
+    model: Annotated[str, typer.Argument(help="name, name@version, or the path of a manifest.")],
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="Data folder of the box, where it is kept.")],
+    runtime: Annotated[Literal["auto", "onnxruntime", "openvino"], typer.Option()] = "auto",
+    precision: Annotated[Precision | None, typer.Option()] = None,
+    provider: Annotated[Literal["auto", "cpu", "cuda", "tensorrt"], typer.Option()] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1)] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="About how long to measure.")] = 10.0,
+    models_dir: ModelsDir = SITE_MODELS,
+) -> None:
+    """Measure runtimes, passed precisions, threads and batches here, and keep the cheapest for the box.
+
+    A box does this by itself at its first start; what is given here is not measured, but taken.
+    """
+    from models.registry import find_model  # noqa: PLC0415 - keeps --help quick
+    from models.tune import Wish, tune  # noqa: PLC0415 - loads runtimes
+
+    wish = Wish(runtime, provider, precision, threads)
+    entry = tune(data_dir, find_model(model, models_dir), wish, seconds)
+    table = Table("runtime", "precision", "threads", "batch", "CPU ms", "ms", "", title=entry.facts["model"])
+    for one in entry.measured:
+        way = one.way
+        costs = (f"{one.cpu_ms:.1f}", f"{one.wall_ms:.1f}", "*" if way == entry.way else "")
+        table.add_row(way.runtime, way.precision, str(way.threads), str(way.batch), *costs)
+    _console().print(table)
+
+
 @app.command("predict")
 def predict_command(  # noqa: PLR0917 - each is an option of the command
     model: Annotated[str, typer.Argument(help="name, name@version, or the path of a manifest.")],

@@ -9,7 +9,7 @@ from models.errors import ModelConfigError
 from models.manifest import ModelFile, Precision, RuntimeName, read_verified
 from models.network import NetworkDetector
 from models.registry import FoundModel, find_model
-from models.runtimes import Provider, RuntimeOptions, installed, open_runtime
+from models.runtimes import DEFAULT_BATCH, Provider, RuntimeOptions, installed, open_runtime
 
 RuntimeChoice = Literal["auto", "onnxruntime", "openvino"]
 
@@ -22,6 +22,7 @@ def load_detector(
     precision: str | None = None,
     threads: int = 1,
     provider: Provider = "auto",
+    batch: int = DEFAULT_BATCH,
     confidence: float | None = None,
 ) -> NetworkDetector:
     """Load and warm up a detector; it satisfies :class:`models.detector.Detector`.
@@ -35,6 +36,7 @@ def load_detector(
             in which the model passed its gate.
         threads: for one operator.
         provider: where to run; ``auto`` is CUDA with the [edge-cuda] extra, the CPU otherwise.
+        batch: most pictures that go through the model at once.
         confidence: lowest confidence of a box, in place of the manifest's.
 
     Raises:
@@ -51,7 +53,7 @@ def load_detector(
             f"passed: {', '.join(found.manifest.passed)}"
         )
         raise ModelConfigError(msg)
-    options = RuntimeOptions(wanted, threads, provider)
+    options = RuntimeOptions(wanted, threads, provider, batch)
     return build_detector(found, runtime=runtime, options=options, confidence=confidence)
 
 
@@ -77,7 +79,7 @@ def build_detector(
     thresholds = found.manifest.thresholds
     if confidence is not None:
         thresholds = thresholds.model_copy(update={"confidence": confidence})
-    detector = NetworkDetector(found.manifest, loaded, options.precision, thresholds)
+    detector = NetworkDetector(found.manifest, loaded, options.precision, thresholds, batch=options.batch)
     detector.warm_up()
     return detector
 

@@ -13,11 +13,7 @@ from models.errors import ModelFileError
 from models.letterbox import Letterbox
 from models.manifest import InputSpec, Manifest, Thresholds
 from models.nms import nms
-from models.runtimes import Runtime
-
-MAX_BATCH = 4
-"""Pictures that go through a free batch axis at once; bounds the memory of activations. On a CPU a
-batch is no faster for each picture: 0.103 against 0.102 CPU s of a nano model at 640, benchmarks.detect."""
+from models.runtimes import DEFAULT_BATCH, Runtime
 
 
 def to_blob(letterboxed: npt.NDArray[np.uint8], spec: InputSpec, out: FloatArray) -> None:
@@ -34,11 +30,20 @@ def to_blob(letterboxed: npt.NDArray[np.uint8], spec: InputSpec, out: FloatArray
 class NetworkDetector:
     """Letterbox, network, decoder and NMS; satisfies :class:`models.detector.Detector`."""
 
-    def __init__(self, manifest: Manifest, runtime: Runtime, precision: str, thresholds: Thresholds) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        runtime: Runtime,
+        precision: str,
+        thresholds: Thresholds,
+        *,
+        batch: int = DEFAULT_BATCH,
+    ) -> None:
         """Take a loaded graph; ``thresholds`` may differ from the manifest's."""
         self._manifest = manifest
         self._runtime: Runtime | None = runtime
         self._thresholds = thresholds
+        self._batch = batch
         self.name = manifest.reference
         self.precision = precision
         self.labels = manifest.labels
@@ -85,7 +90,7 @@ class NetworkDetector:
         if self._runtime is None:
             msg = f"{self.name} is closed"
             raise RuntimeError(msg)
-        step = self._fixed_batch or min(MAX_BATCH, max(1, len(images)))
+        step = self._fixed_batch or min(self._batch, max(1, len(images)))
         out: list[Detections] = []
         for start in range(0, len(images), step):
             out += self._detect_batch(self._runtime, images[start : start + step])

@@ -76,13 +76,13 @@ def bright_model(models_dir: Path) -> Path:
     return put_model(models_dir, model.SerializeToString())
 
 
-def put_model(models_dir: Path, data: bytes) -> Path:
+def put_model(models_dir: Path, data: bytes, name: str = MODEL_NAME) -> Path:
     """Lay an ONNX file and its manifest down as the registry expects them."""
-    folder = models_dir / MODEL_NAME / "1.0.0"
+    folder = models_dir / name / "1.0.0"
     folder.mkdir(parents=True)
     (folder / "model.onnx").write_bytes(data)
     manifest = {
-        "name": MODEL_NAME,
+        "name": name,
         "version": "1.0.0",
         "labels": ["car"],
         "input": {"name": "images", "width_px": SIDE, "height_px": SIDE, "placement": "centre"},
@@ -134,6 +134,7 @@ class Rig:
     broker_port: int = 1
     central_url: str = "http://127.0.0.1:9"
     workers: int = 1
+    tune: bool = False
     blind_after_s: float = 5.0
 
     @property
@@ -160,6 +161,7 @@ class Rig:
             },
             "evidence": {"clip_before_s": 3.0, "clip_after_s": 1.0},
             "workers": self.workers,
+            "tune": self.tune,
             "cameras": self.cameras,
         }
 

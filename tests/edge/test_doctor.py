@@ -45,7 +45,7 @@ def test_a_sound_box_passes_every_check(tmp_path: Path, clip: Path, mosquitto: c
     # the clock is this machine's own affair
     assert [finding for what, finding in found.items() if not finding.ok and what != "clock"] == []
     assert "h264 320x240" in found["camera file"].detail
-    assert "bright@1.0.0, f32" in found["model bright"].detail
+    assert "bright@1.0.0, onnxruntime" in found["model bright"].detail
     assert "token accepted" in found["central"].detail
 
 

@@ -78,7 +78,7 @@ def detector_of(
         }
     )
     runtime = Scripted(rows)
-    return NetworkDetector(manifest, runtime, "f32", Thresholds(**thresholds)), runtime
+    return NetworkDetector(manifest, runtime, "f32", Thresholds(**thresholds), batch=4), runtime
 
 
 @pytest.mark.parametrize(
