@@ -16,7 +16,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from alerts.areas.placing import place_incident
-from alerts.correlate import POLICIES, Facts, key_of, same_incident
+from alerts.correlate import Facts, key_of, policy_of, same_incident
 from alerts.crossing import crossed
 from alerts.messages import AlertMessage, Kind, Phase
 from alerts.moves import file_unverified, move
@@ -39,17 +39,20 @@ def apply_message(
     message: AlertMessage,
     received_at: datetime,
     targets: Sequence[Target] = (),
+    *,
+    under: tuple[int, str] | None = None,
 ) -> bool:
     """Apply one phase within the caller's transaction; False when it had been applied before.
 
-    ``targets`` are told of a new incident, and of one that closes by itself.
+    ``targets`` are told of a new incident, and of one that closes by itself. A new incident is filed
+    ``under`` that version of the catalogue and that flow of it; None leaves it to the catalogue.
     """
     database.lock(session, f"alert {message.alert_id}")
     if session.get(AlertPhase, (message.alert_id, message.phase_seq)) is not None:
         return False
     alert = session.get(Alert, message.alert_id)
     if alert is None:
-        incident = _incident_for(database, session, message, targets)
+        incident = _incident_for(database, session, message, targets, under)
         alert = Alert(id=message.alert_id, incident_id=incident.id, phase_seq=-1)
         _take_over(alert, message, received_at)
         session.add(alert)
@@ -140,11 +143,15 @@ def _take_position(incident: Incident, alerts: Sequence[Alert]) -> None:
 
 
 def _incident_for(
-    database: Database, session: Session, message: AlertMessage, targets: Sequence[Target]
+    database: Database,
+    session: Session,
+    message: AlertMessage,
+    targets: Sequence[Target],
+    under: tuple[int, str] | None,
 ) -> Incident:
     """Return the open incident that the alert belongs to, locked, or make one."""
     facts = facts_of(message)
-    policy, key = POLICIES[facts.kind], key_of(facts)
+    policy, key = policy_of(facts), key_of(facts)
     # who decides whether an incident is new must be alone with the place while deciding
     database.lock(session, f"correlate {facts.kind}" if policy.near else f"correlate {facts.kind} {key}")
     earliest = facts.started_at - timedelta(seconds=policy.gap_s)
@@ -168,11 +175,18 @@ def _incident_for(
             found = session.get(Incident, incident_id, with_for_update=True, populate_existing=True)
             if found is not None and found.open:
                 return found
-    return _new_incident(session, message, key, targets)
+    return _new_incident(session, message, key, targets, under)
 
 
-def _new_incident(session: Session, message: AlertMessage, key: str, targets: Sequence[Target]) -> Incident:
+def _new_incident(
+    session: Session,
+    message: AlertMessage,
+    key: str,
+    targets: Sequence[Target],
+    under: tuple[int, str] | None,
+) -> Incident:
     now = utc_now()
+    catalogue, flow = under or (None, None)
     incident = Incident(
         kind=message.kind,
         state=State.DETECTED,
@@ -189,6 +203,8 @@ def _new_incident(session: Session, message: AlertMessage, key: str, targets: Se
         updated_at=now,
         confidence=message.confidence,
         historical=message.historical,
+        catalogue=catalogue,
+        flow=flow,
         alert_count=0,
         open_alert_count=0,
         version=0,

@@ -2,7 +2,8 @@
 
 Two alerts are the same incident when they touch in time (nothing may be silent between them for longer
 than the policy's gap) and are the same place. The same place is the same *key*; smoke, which several towers
-see, is also the same place when two error ellipses meet.
+see, is also the same place when two error ellipses meet. What a person reports is no place of a camera: it is
+the same as whatever of its kind, and item, is near.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from towerwatch.geometry.ellipse import Ellipse
 
 # 95 % ellipses of two towers need not touch for one plume: it drifts between two looks of a patrol
 SMOKE_MARGIN_M = 200.0
+# people stand beside what they report, a street's width or two from where the next one does
+REPORT_MARGIN_M = 50.0
+REPORTS = "reports"  # site, box and camera of what people report
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,21 @@ def ellipses_meet(one: Facts, other: Facts) -> bool:
     return apart_m(one.ellipse, other.ellipse) <= SMOKE_MARGIN_M
 
 
+def reports_meet(one: Facts, other: Facts) -> bool:
+    """Say whether a report is near to another of its item, or to what a camera placed."""
+    if one.ellipse is None or other.ellipse is None:
+        return False
+    if one.edge == other.edge and one.zone != other.zone:
+        return False
+    return apart_m(one.ellipse, other.ellipse) <= REPORT_MARGIN_M
+
+
+def _report(facts: Facts) -> str:
+    return f"{facts.edge}/{facts.place_key}"
+
+
+# a second person who passes by two hours later means the same; then it is worth a look of its own
+REPORT_POLICY = Policy(_report, gap_s=2 * 3600, near=reports_meet)
 # parking: a car that leaves and the next that takes its place are minutes apart in the alerts, since the
 # next must dwell again; 10 s only bridge a box that was restarted between two messages
 POLICIES: dict[Kind, Policy] = {
@@ -82,12 +101,18 @@ POLICIES: dict[Kind, Policy] = {
     Kind.BLOCKED_ROAD: Policy(_segment, gap_s=10 * 60),
     Kind.CAMERA_BLIND: Policy(_camera, gap_s=10 * 60),
     Kind.EDGE_SILENT: Policy(_edge, gap_s=10 * 60),
+    Kind.REPORTED: REPORT_POLICY,
 }
+
+
+def policy_of(facts: Facts) -> Policy:
+    """Return how an alert becomes an incident: by its kind, unless a person reported it."""
+    return REPORT_POLICY if facts.edge == REPORTS else POLICIES[facts.kind]
 
 
 def key_of(facts: Facts) -> str:
     """Return the name of the place that an alert is about."""
-    return POLICIES[facts.kind].key(facts)
+    return policy_of(facts).key(facts)
 
 
 def touch_in_time(one: Facts, other: Facts, gap_s: float) -> bool:
@@ -99,10 +124,10 @@ def touch_in_time(one: Facts, other: Facts, gap_s: float) -> bool:
 
 
 def same_incident(one: Facts, other: Facts) -> bool:
-    """Say whether two alerts are about one thing."""
+    """Say whether an alert is about one thing with another, which was there before."""
     if one.kind is not other.kind:
         return False
-    policy = POLICIES[one.kind]
+    policy = policy_of(one)
     if not touch_in_time(one, other, policy.gap_s):
         return False
     same_place = policy.key(one) == policy.key(other)

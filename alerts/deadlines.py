@@ -54,6 +54,7 @@ DEFAULT_LIMITS: dict[Kind, Limits] = {
     Kind.ILLEGAL_PARKING: Limits.parse("30 min", "2 wh", "4 wh"),
     Kind.CAMERA_BLIND: Limits.parse("4 wh", "1 wd", "3 wd"),
     Kind.EDGE_SILENT: Limits.parse("4 wh", "1 wd", "3 wd"),
+    Kind.REPORTED: Limits.parse("30 min", "2 wh", "1 wd"),
 }
 
 

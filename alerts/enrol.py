@@ -27,6 +27,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from alerts.config import CentralConfig
+from alerts.correlate import REPORTS
 from alerts.services.errors import Conflict, Invalid, NotFound
 from alerts.services.people import SHELL, digest
 from alerts.store import audit
@@ -160,6 +161,9 @@ def enrol(
         if not re.fullmatch(ID_PATTERN, value):
             msg = f"{what} id {value!r}: 1 to 64 of a-z, 0-9, - and _, with a letter or digit at both ends"
             raise Invalid(msg)
+    if edge == REPORTS:
+        msg = f"edge id {REPORTS!r} stands for what people report; take another"
+        raise Invalid(msg)
     token = "twe_" + secrets.token_urlsafe(32)
     register(token)
     now = utc_now()

@@ -19,7 +19,7 @@ from alerts.messages import Kind
 from alerts.services.incidents import IncidentService
 from alerts.services.views import AlertView, VerdictValue, VerdictView
 from alerts.store.database import Database
-from alerts.store.tables import Verdict
+from alerts.store.tables import Alert, Verdict
 
 SCHEMA_VERSION: Literal[1] = 1
 EXTENSIONS = {"image/jpeg": ".jpg", "image/png": ".png", "video/mp4": ".mp4"}
@@ -145,7 +145,9 @@ def record_of(alert: AlertView, files: dict[str, str]) -> VerdictRecord:
 
 def _judged_alerts(database: Database) -> Iterator[AlertView]:
     with database.read() as session:
-        ids = session.scalars(select(Verdict.alert_id).distinct().order_by(Verdict.alert_id)).all()
+        judged = select(Verdict.alert_id).join(Alert, Alert.id == Verdict.alert_id)
+        by_boxes = judged.where(Alert.reporter.is_(None))  # what people photograph is no camera's picture
+        ids = session.scalars(by_boxes.distinct().order_by(Verdict.alert_id)).all()
     incidents = IncidentService(database)
     for alert_id in ids:
         yield incidents.get_alert(alert_id)

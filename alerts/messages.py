@@ -32,6 +32,7 @@ class Kind(StrEnum):
     STOPPED_VEHICLE = "stopped_vehicle"
     CAMERA_BLIND = "camera_blind"
     EDGE_SILENT = "edge_silent"
+    REPORTED = "reported"  # by a person, of an item that no detector sees
 
 
 class Phase(StrEnum):

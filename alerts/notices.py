@@ -21,16 +21,19 @@ HEARS: dict[Who, frozenset[str]] = {
 }
 
 
-def channels(flow: Flow, event: str, department: str | None) -> frozenset[str]:
-    """Return the channels through which a flow wants an event told; ``department`` is that of its task.
+def channels(flow: Flow, event: str, department: str | None, *, reported: bool = False) -> frozenset[str]:
+    """Return the channels through which a flow wants an event told.
 
-    Every department that is called beside the one in charge is called along.
+    ``department`` is that of its task; every one that is called beside the one in charge is called along.
+    ``reported`` says whether there is a person who reported it.
     """
-    silent = Who.ALONG if department == flow.department else Who.DEPARTMENT
+    silent = {Who.ALONG if department == flow.department else Who.DEPARTMENT}
+    if not reported:
+        silent.add(Who.REPORTER)
     return frozenset(
         notice.how
         for notice in flow.notify
-        if notice.how != CONSOLE and event in HEARS[notice.who] and notice.who is not silent
+        if notice.how != CONSOLE and event in HEARS[notice.who] and notice.who not in silent
     )
 
 

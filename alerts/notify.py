@@ -40,6 +40,7 @@ _LABELS: dict[str, tuple[str, str]] = {
     "due": ("时限", "Due"),
     "level": ("督办级别", "Level"),
     "note": ("说明", "Note"),
+    "reporter": ("上报人", "Reported by"),
     "duty": ("值班", "On duty"),
 }
 
@@ -99,6 +100,7 @@ def compose(
         "camera": f"{incident['camera']} · {incident['zone']}" if incident["zone"] else incident["camera"],
         "started": local(incident["started_at"]),
         "place": position and f"{position['lat_deg']:.5f}, {position['lon_deg']:.5f}",
+        "reporter": ", ".join(incident.get("reported_by", ())),
         "duty": ", ".join(f"{one.person} ({one.contact})" for one in duty),
     }
     lines = [f"{texts.text(_LABELS, key, language)}: {value}" for key, value in values.items() if value]

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from alerts.catalogue.filing import flow_for
 from alerts.notices import channels
 from alerts.store.database import Database
-from alerts.store.tables import Delivery, Incident
+from alerts.store.tables import Alert, Delivery, Incident
 from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
 from towerwatch.timebase import iso_z, utc_now
@@ -104,7 +104,10 @@ def owe(
     ``more`` into what it says of the incident.
     """
     flow = flow_for(session, incident) if targets else None
-    named = channels(flow, event, department) if flow is not None else frozenset()
+    reporters = _reporters_of(session, incident) if targets else []
+    named: frozenset[str] = frozenset()
+    if flow is not None:
+        named = channels(flow, event, department, reported=bool(reporters))
     wanting = [target for target in targets if target.name in named or target.wants(event, department, level)]
     if not wanting:
         return
@@ -127,6 +130,7 @@ def owe(
                 "confidence": incident.confidence,
                 "position": incident.position,
                 "historical": incident.historical,
+                "reported_by": reporters,
                 **(more or {}),
             },
             **(about or {}),
@@ -145,6 +149,12 @@ def owe(
                 next_try_at=now,
             )
         )
+
+
+def _reporters_of(session: Session, incident: Incident) -> list[str]:
+    """Return the people who reported an incident; nobody where boxes alone have seen it."""
+    reported = (Alert.incident_id == incident.id, Alert.reporter.is_not(None))
+    return sorted({name for name in session.scalars(select(Alert.reporter).where(*reported)) if name})
 
 
 class Sender(ThreadPart):

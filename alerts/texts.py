@@ -18,6 +18,7 @@ KINDS: dict[Kind, tuple[str, str]] = {
     Kind.STOPPED_VEHICLE: ("车辆停驶", "Stopped vehicle"),
     Kind.CAMERA_BLIND: ("摄像机失效", "Camera blind"),
     Kind.EDGE_SILENT: ("边缘设备失联", "Edge box silent"),
+    Kind.REPORTED: ("人工上报", "Reported by people"),
 }
 STATES: dict[State, tuple[str, str]] = {
     State.DETECTED: ("已识别", "Detected"),

@@ -131,7 +131,10 @@ class Ticker(ThreadPart):
             if row is None or row.look_at is None:
                 return
             row.look_at = None
-            if edge is None or not edge.online or edge.revoked_at is not None:
+            if edge is None:
+                self._looked(session, row, None, "there is no camera")
+                return
+            if not edge.online or edge.revoked_at is not None:
                 self._looked(session, row, None, "the box is away")
                 return
             detail = {"camera": row.camera}

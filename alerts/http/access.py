@@ -60,6 +60,7 @@ _API: dict[Rule, str] = {
         POST /incidents/{incident_id}/dismiss
         POST /incidents/{incident_id}/check
         POST /incidents/{incident_id}/evaluate
+        POST /incidents/{incident_id}/flow
         POST /incidents/{incident_id}/merge
         POST /incidents/{incident_id}/split
         POST /incidents/{incident_id}/close
@@ -81,6 +82,7 @@ _API: dict[Rule, str] = {
     """,
     Right.REPORT: """
         POST /pictures
+        POST /reports
     """,
     Right.ADMIN: """
         GET  /audit

@@ -23,6 +23,7 @@ from alerts.http import (
     incidents,
     live,
     people,
+    reports,
     statistics,
     tasks,
 )
@@ -32,6 +33,7 @@ from alerts.http.context import Context
 from alerts.http.etags import Etags
 from towerwatch import __version__
 
+ROUTES = (people, accounts, incidents, tasks, reports, city, feed, fleet, files, live, audit, statistics)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -104,7 +106,7 @@ def make_api(context: Context | None) -> FastAPI:
     app.add_middleware(Etags)
     app.add_middleware(SecurityHeaders)
     errors.install(app)
-    for module in (people, accounts, incidents, tasks, city, feed, fleet, files, live, audit, statistics):
+    for module in ROUTES:
         app.include_router(module.router)
 
     @app.get("/api/v1/openapi.json", include_in_schema=False)

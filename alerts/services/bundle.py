@@ -13,6 +13,7 @@ from alerts.services.groups import GroupService
 from alerts.services.incidents import IncidentService
 from alerts.services.live import LiveService
 from alerts.services.people import PeopleService
+from alerts.services.reports import ReportService
 from alerts.services.statistics import StatisticsService
 from alerts.services.tasks import TaskService
 from alerts.services.verdicts import VerdictService
@@ -34,6 +35,7 @@ class Services:
     feed: FeedService
     statistics: StatisticsService
     live: LiveService
+    reports: ReportService
 
 
 def open_services(database: Database, handling: Handling | None = None) -> Services:
@@ -51,4 +53,5 @@ def open_services(database: Database, handling: Handling | None = None) -> Servi
         feed=FeedService(database),
         statistics=StatisticsService(database, handling.calendar.zone),
         live=LiveService(database),
+        reports=ReportService(database, handling.targets),
     )

@@ -30,6 +30,7 @@ SESSION_LIFE = timedelta(hours=12)
 MIN_PASSWORD = 10
 MAX_PASSWORD = 1024
 MAX_TOKEN_DAYS = 3650
+MAX_TOKEN_NAME = 58  # who acts by one is written down as token:NAME, in 64 characters
 SHELL = "shell"  # whoever runs a command on central's own machine
 # a person mistypes a few times; a guesser gets 10 tries in 10 minutes for one name, 100 for all names. Both
 # count by address: a limit by the name alone would let anybody lock anybody out
@@ -142,6 +143,9 @@ class PeopleService:
 
         """
         _check_name(name)
+        if len(name) > MAX_TOKEN_NAME:
+            msg = f"name of {len(name)} characters; at most {MAX_TOKEN_NAME}"
+            raise Invalid(msg)
         _check_role(role, where)
         _check_scopes(role, scopes)
         if days is not None and not 1 <= days <= MAX_TOKEN_DAYS:

@@ -129,6 +129,7 @@ def alert_view(
         historical=row.historical,
         clock_synchronised=row.clock_synchronised,
         lost=row.lost,
+        reporter=row.reporter,
         phases=tuple(phase_view(phase) for phase in phases),
         evidence=tuple(evidence),
         verdicts=tuple(verdicts),

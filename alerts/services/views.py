@@ -161,6 +161,7 @@ class AlertView(View):
     historical: bool
     clock_synchronised: bool
     lost: bool
+    reporter: str | None = None  # the person, where no box raised it
     phases: tuple[PhaseView, ...] = ()
     evidence: tuple[EvidenceView, ...] = ()
     verdicts: tuple[VerdictView, ...] = ()

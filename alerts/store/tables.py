@@ -301,6 +301,7 @@ class Alert(Base):
     clock_synchronised: Mapped[bool] = mapped_column(default=True)
     lost: Mapped[bool] = mapped_column(default=False)  # closed here because the box no longer knows it
     missed_rounds: Mapped[int] = mapped_column(default=0)
+    reporter: Mapped[str | None] = mapped_column(String(64))  # the person, where no box raised it
 
 
 class AlertPhase(Base):
