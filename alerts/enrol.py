@@ -192,7 +192,7 @@ def enrol(
     return bundle
 
 
-def revoke(database: Database, config: CentralConfig, edge: str) -> Path | None:
+def revoke(database: Database, config: CentralConfig, edge: str, *, by: str = SHELL) -> Path | None:
     """Refuse a box from now on, and its certificate; return the list for the broker, if there is one.
 
     Raises:
@@ -207,7 +207,7 @@ def revoke(database: Database, config: CentralConfig, edge: str) -> Path | None:
             raise NotFound(msg)
         row.revoked_at, row.token_hash = utc_now(), None
         _revoke_certificates(session, edge)
-        audit.record(session, SHELL, "box revoke", f"box {edge}")
+        audit.record(session, by, "box revoke", f"box {edge}")
     return _write_list(database, Authority(config.data_dir / "authority"))
 
 

@@ -27,6 +27,8 @@ THEME_COOKIE = "tw_theme"
 THEMES = ("auto", "light", "dark")
 # keeps a picture (bytes, media type, person) and returns its digest
 KeepPicture = Callable[[bytes, str, str], str]
+# refuses a box from now on (id of the box, person)
+RevokeBox = Callable[[str, str], Any]
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Console:
     zone: tzinfo | None
     secure: bool
     keep_picture: KeepPicture | None = None
+    revoke_box: RevokeBox | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,33 +1,87 @@
-"""Dialogs that a page asks with: a title, perhaps a note, and one way to do it and one to leave it."""
+"""What a page that asks and acts is made of: dialogs, and one way to do something in a person's name."""
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from nicegui import Client, ui
+from starlette.concurrency import run_in_threadpool
 
+from alerts.console.context import Visitor, push
 from alerts.console.elements import Node
 from alerts.console.shell import attributes, el
-from alerts.console.texts import Words
+from alerts.services.errors import Conflict, ServiceError
 from alerts.services.rights import Right
+from alerts.services.views import UserView
+from alerts.states import IllegalTransition
 
 MAX_NOTE = 512
+NOTICE_MS = 2500
 
 
 class Dialogs(ABC):
-    """What a page that asks is made of; the page says how something is done."""
+    """A page that asks; :attr:`right` is what its actions need unless they say otherwise."""
 
-    _client: Client
-    _words: Words
+    right: ClassVar[Right] = Right.ACT
+    # what the page says of a conflict; without a text, the service's own words
+    conflict: ClassVar[str | None] = None
+
+    def __init__(self, visitor: Visitor, client: Client) -> None:
+        """Keep who looks."""
+        self.visitor = visitor
+        self._words = visitor.words
+        self._client = client
+        self._busy = asyncio.Lock()
 
     @abstractmethod
+    async def refresh(self) -> None:
+        """Read again what the page shows, and show what is new."""
+
+    async def may(self, user: UserView, right: Right, what: dict[str, int | str]) -> bool:
+        """Say whether a person may do something now, about ``what`` the page knows."""
+        incidents = self.visitor.console.services.incidents
+        return right in user.rights and await run_in_threadpool(incidents.sees, user.within, **what)
+
     async def do(
-        self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT, **what: int | str
-    ) -> None:
-        """Do something in the name of who is logged in; every page does it in its own way."""
+        self,
+        call: Callable[[str], Any],
+        name: str = "",
+        *,
+        right: Right | None = None,
+        **what: int | str,
+    ) -> bool:
+        """Do something in the name of who is logged in now, show the new state, say what came of it.
+
+        The rights of now decide, and whether this person sees ``what`` it is about; True when it was done.
+        """
+        words, done = self._words, False
+        async with self._busy:
+            user = await self.visitor.still_in()
+            if user is None or not await self.may(user, right or self.right, what):
+                self.say(words("may_not") if user else words("expired"), "negative")
+                return False
+            try:
+                await run_in_threadpool(call, user.name)
+                done = True
+                if name:
+                    self.say(words("done", action=name), "positive")
+            except (Conflict, IllegalTransition) as error:
+                known = self.conflict
+                self.say(words(known) if known else words("refused", why=str(error)), "warning")
+            except ServiceError as error:
+                self.say(words("refused", why=str(error)), "negative")
+            await self.refresh()
+        return done
+
+    def say(self, text: str, kind: str) -> None:
+        """Show a line for a moment; kind is positive, warning or negative."""
+        with self._client:
+            ui.notify(text, type=kind, position="bottom", timeout=NOTICE_MS, classes="tw-notice")  # type: ignore[arg-type]  # one of NiceGUI's
+        push(self._client, "document.activeElement?.blur()")
 
     @contextmanager
     def dialog(self, title: str) -> Iterator[ui.dialog]:
@@ -42,7 +96,7 @@ class Dialogs(ABC):
         label: str,
         call: Callable[[str, str], Any],
         *,
-        right: Right = Right.ACT,
+        right: Right | None = None,
         needed: bool = False,
         **what: int | str,
     ) -> None:
@@ -63,6 +117,18 @@ class Dialogs(ABC):
 
             submit = self.dialog_end(dialog, name, done)
             allow("")
+        self.open_once(dialog)
+
+    def sure_dialog(self, name: str, text: str, call: Callable[[str], Any]) -> None:
+        """Ask whether somebody is sure, then call with the user's name."""
+        with self.dialog(name) as dialog:
+            el("p", "tw-dim", text)
+
+            async def done() -> None:
+                dialog.close()
+                await self.do(call, name)
+
+            self.dialog_end(dialog, name, done)
         self.open_once(dialog)
 
     @staticmethod

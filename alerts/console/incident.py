@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from fastapi.responses import HTMLResponse, Response
-from nicegui import Client, ui
+from nicegui import Client
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from alerts import texts as shared
 from alerts.console import payload
-from alerts.console.context import Visitor, on_gone, push
+from alerts.console.context import Visitor, on_gone
 from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CityMap, EvidencePane, Node
 from alerts.console.formats import duration, local
@@ -22,10 +21,10 @@ from alerts.console.handling import HandlingPanel, pictures
 from alerts.console.rows import SEVERITY
 from alerts.console.shell import attributes, el, frame
 from alerts.console.texts import SEVERITIES
-from alerts.services.errors import Conflict, NotFound, ServiceError
+from alerts.services.errors import NotFound
 from alerts.services.rights import Right
 from alerts.services.views import AlertView, IncidentView, UserView
-from alerts.states import Action, IllegalTransition
+from alerts.states import Action
 from towerwatch.timebase import utc_now
 
 ACTION_KEYS = {
@@ -56,18 +55,17 @@ _REASON_KEYS = "1234567890qe"
 class IncidentPage(Dialogs):
     """The page of one incident; it follows what others do to it."""
 
+    conflict = "changed_meanwhile"
+
     def __init__(self, visitor: Visitor, client: Client, incident: IncidentView) -> None:
         """Keep what is shown; :meth:`build` makes the page."""
-        self.visitor = self._visitor = visitor
-        self._words = visitor.words
-        self._client = client
+        super().__init__(visitor, client)
         self._incident = incident
         self._handling = HandlingPanel(self)
         self.names = visitor.names
         self._alert_id = incident.alerts[0].id if incident.alerts else None
         self._pane: EvidencePane | None = None
         self._parts: list[tuple[Node, Callable[[], None]]] = []
-        self._busy = asyncio.Lock()
 
     @property
     def incident(self) -> IncidentView:
@@ -77,7 +75,7 @@ class IncidentPage(Dialogs):
     async def name_people(self) -> None:
         """Read what the rosters call those who did something."""
         users = {entry.actor for entry in self._incident.timeline}
-        self.names = await run_in_threadpool(self.names.knowing, self._visitor.console.services, users)
+        self.names = await run_in_threadpool(self.names.knowing, self.visitor.console.services, users)
 
     @property
     def _alert(self) -> AlertView | None:
@@ -88,7 +86,7 @@ class IncidentPage(Dialogs):
         words, incident = self._words, self._incident
         kind = words.name(shared.KINDS, incident.kind)
         main = f"tw-incident tw-sev-{SEVERITY[incident.kind]}"
-        with frame(self._visitor, "", f"#{incident.id} {kind}"), el("main", main):
+        with frame(self.visitor, "", f"#{incident.id} {kind}"), el("main", main):
             self._part(el("section", "tw-title"), self._title)
             with el("section"):
                 self._part(el("div", "tw-episodes"), self._episodes)
@@ -99,7 +97,7 @@ class IncidentPage(Dialogs):
                 self._part(el("section", "tw-panel"), self._facts)
                 self._minimap()
                 self._part(el("section", "tw-panel"), self._timeline)
-        on_gone(self._client, self._visitor.console.board.watch(incident.id, self.refresh))
+        on_gone(self._client, self.visitor.console.board.watch(incident.id, self.refresh))
 
     def _part(self, node: Node, fill: Callable[[], None]) -> None:
         self._parts.append((node, fill))
@@ -112,7 +110,7 @@ class IncidentPage(Dialogs):
         What is the same is not drawn again: a button that is replaced in vain loses the press on its way
         to it, and each action is heard of twice, from itself and from the board.
         """
-        services = self._visitor.console.services
+        services = self.visitor.console.services
         incident = await run_in_threadpool(services.incidents.get_incident, self._incident.id)
         if incident != self._incident:
             self._incident = incident
@@ -133,7 +131,7 @@ class IncidentPage(Dialogs):
     # -- what is shown
 
     def _title(self) -> None:
-        words, incident, zone = self._words, self._incident, self._visitor.console.zone
+        words, incident, zone = self._words, self._incident, self.visitor.console.zone
         el("h1", text=words.name(shared.KINDS, incident.kind))
         el("span", f"tw-state tw-state-{incident.state}", words.name(shared.STATES, incident.state))
         with el("div", "tw-sub"):
@@ -151,8 +149,8 @@ class IncidentPage(Dialogs):
             self._buttons()
 
     def _buttons(self) -> None:
-        words, base = self._words, self._visitor.base
-        if self._visitor.user.may_act:
+        words, base = self._words, self.visitor.base
+        if self.visitor.user.may_act:
             for number, action in enumerate(self._incident.actions):
                 button = el("button", "tw-btn tw-primary" if number == 0 else "tw-btn")
                 if action is Action.MERGE:
@@ -176,7 +174,7 @@ class IncidentPage(Dialogs):
         if len(self._incident.alerts) < 2:
             return
         for alert in self._incident.alerts:
-            at = local(alert.started_at, self._visitor.console.zone)[11:]
+            at = local(alert.started_at, self.visitor.console.zone)[11:]
             chip = el("button", "tw-chip", f"{alert.camera} {at}")
             attributes(chip, type="button", aria_pressed=str(alert.id == self._alert_id).lower())
             chip.on("click", partial(self._choose, alert.id))
@@ -189,29 +187,29 @@ class IncidentPage(Dialogs):
         texts = {key: self._words(key) for key in _EVIDENCE_TEXTS}
         alert = self._alert
         if alert is not None:
-            self._pane = EvidencePane(self._shown(alert), texts, base=self._visitor.base)
+            self._pane = EvidencePane(self._shown(alert), texts, base=self.visitor.base)
             self._pane.on("judge", lambda event: self._judge(event.args))
 
     def _shown(self, alert: AlertView) -> dict[str, Any]:
-        visitor = self._visitor
+        visitor = self.visitor
         return payload.evidence(alert, self._words, visitor.console.zone, may_judge=visitor.user.may_act)
 
     def _looks(self) -> None:
         """Show what the camera saw when it looked again."""
         if self._incident.looks:
             el("h2", "tw-looks", self._words("look_again"))
-            pictures(self._incident.looks, self._visitor.base)
+            pictures(self._incident.looks, self.visitor.base)
 
     def _facts(self) -> None:
         el("h2", text=self._words("facts"))
-        pairs = payload.facts(self._incident, self._alert, self._words, self._visitor.console.zone, utc_now())
+        pairs = payload.facts(self._incident, self._alert, self._words, self.visitor.console.zone, utc_now())
         with el("dl", "tw-facts"):
             for name, value in pairs:
                 el("dt", text=name)
                 el("dd", text=value)
 
     def _minimap(self) -> None:
-        where, settings = self._incident.place, self._visitor.console.settings
+        where, settings = self._incident.place, self.visitor.console.settings
         if where is None:
             return
         known = where.semi_major_m > 0
@@ -221,14 +219,14 @@ class IncidentPage(Dialogs):
         sights = [{**sight, "severity": severity} for sight in payload.sights(self._incident)]
         fixed = {"center": [where.lat_deg, where.lon_deg], "zoom": 14, "spot": spot, "sights": sights}
         with el("section", "tw-panel"), el("div", "tw-minimap"):
-            CityMap({}, base=self._visitor.base, tiles=settings.tile_url, fixed=fixed)
+            CityMap({}, base=self.visitor.base, tiles=settings.tile_url, fixed=fixed)
 
     def _timeline(self) -> None:
         el("h2", text=self._words("timeline"))
         with el("ol", "tw-timeline"):
             for entry in reversed(self._incident.timeline):
                 with el("li"):
-                    el("time", text=local(entry.at, self._visitor.console.zone)[5:])
+                    el("time", text=local(entry.at, self.visitor.console.zone)[5:])
                     with el("span"):
                         el("span", text=payload.line(entry, self._words, self.names))
                         el("span", "tw-dim", f" · {payload.actor(entry, self._words, self.names)}")
@@ -285,7 +283,7 @@ class IncidentPage(Dialogs):
 
     def _call(self, action: Action, user: str, *, reason: str = "", note: str = "") -> Any:
         """Ask the services for one action; Conflict if the incident is not what this page shows."""
-        services, key, version = self._visitor.console.services, self._incident.id, self._incident.version
+        services, key, version = self.visitor.console.services, self._incident.id, self._incident.version
         incidents = services.incidents
         if action is Action.CONFIRM:
             return incidents.confirm(key, user=user, version=version)
@@ -305,7 +303,7 @@ class IncidentPage(Dialogs):
         await self.do(call, self._words.name(shared.ACTIONS, action))
 
     async def _judge(self, args: dict[str, Any]) -> None:
-        verdicts = self._visitor.console.services.verdicts
+        verdicts = self.visitor.console.services.verdicts
         await self.do(
             lambda user: verdicts.judge_box(
                 str(args["alert_id"]),
@@ -316,39 +314,9 @@ class IncidentPage(Dialogs):
             )
         )
 
-    async def do(
-        self, call: Callable[[str], Any], name: str = "", *, right: Right = Right.ACT, **what: int | str
-    ) -> None:
-        """Do something in the name of who is logged in now, show the new state, say what came of it.
-
-        The rights of now decide, and whether this person sees the incident and ``what`` else it is about.
-        """
-        words = self._words
-        async with self._busy:
-            user: UserView | None = await self._visitor.still_in()
-            if user is None or not await self._may(user, right, what):
-                self.say(words("may_not") if user else words("expired"), "negative")
-                return
-            try:
-                await run_in_threadpool(call, user.name)
-                if name:
-                    self.say(words("done", action=name), "positive")
-            except (Conflict, IllegalTransition):
-                self.say(words("changed_meanwhile"), "warning")
-            except ServiceError as error:
-                self.say(words("refused", why=str(error)), "negative")
-            await self.refresh()
-
-    async def _may(self, user: UserView, right: Right, what: dict[str, int | str]) -> bool:
-        incidents = self._visitor.console.services.incidents
-        about = {"incident_id": self._incident.id, **what}
-        return right in user.rights and await run_in_threadpool(incidents.sees, user.within, **about)
-
-    def say(self, text: str, kind: str) -> None:
-        """Show a line for a moment; kind is positive, warning or negative."""
-        with self._client:
-            ui.notify(text, type=kind, position="top", timeout=2500)  # type: ignore[arg-type]  # one of NiceGUI's
-        push(self._client, "document.activeElement?.blur()")
+    async def may(self, user: UserView, right: Right, what: dict[str, int | str]) -> bool:
+        """Say whether a person may do something about this incident."""
+        return await super().may(user, right, {"incident_id": self._incident.id, **what})
 
 
 async def incident_page(visitor: Visitor, client: Client, request: Request) -> Response | None:

@@ -23,6 +23,7 @@ from alerts.console.cameras import cameras_page
 from alerts.console.context import (
     Console,
     KeepPicture,
+    RevokeBox,
     Visitor,
     console_now,
     install,
@@ -33,6 +34,7 @@ from alerts.console.elements import WEB
 from alerts.console.formats import zone_of
 from alerts.console.guard import Guard, content_policy
 from alerts.console.incident import incident_page
+from alerts.console.people import people_page
 from alerts.console.rows import QueueFilter, Viewport
 from alerts.console.shell import PAGE_RIGHTS, STATIC
 from alerts.console.statistics import statistics_page
@@ -54,6 +56,7 @@ _PAGES: dict[str, Build] = {
     "/incidents/{incident_id}": incident_page,
     "/cameras": cameras_page,
     "/statistics": statistics_page,
+    "/users": people_page,
 }
 
 
@@ -65,6 +68,7 @@ def mount_console(
     secure: bool = False,
     timezone: str | None = None,
     keep_picture: KeepPicture | None = None,
+    revoke_box: RevokeBox | None = None,
 ) -> Console:
     """Mount login, map data, static files and pages; call it last, the pages take all that is left.
 
@@ -78,10 +82,11 @@ def mount_console(
         secure: set the Secure flag on cookies; True behind TLS.
         timezone: IANA name of the city's local time; None is the zone of this machine.
         keep_picture: where pictures that people hand in go; None where nobody can.
+        revoke_box: refuses a box from now on; None where that is not done from here.
 
     """
     zone = zone_of(timezone)
-    console = Console(services, settings, Board(services, zone), zone, secure, keep_picture)
+    console = Console(services, settings, Board(services, zone), zone, secure, keep_picture, revoke_box)
     install(console)
     app.include_router(login.router)
     app.include_router(router)

@@ -23,8 +23,14 @@ PAGE_RIGHTS = {
     "/incidents/{incident_id}": Right.LOOK,
     "/cameras": Right.FLEET,
     "/statistics": Right.LOOK,
+    "/users": Right.ADMIN,
 }
-_NAV = (("wall", "/"), ("cameras", "/cameras"), ("statistics", "/statistics"))
+_NAV = (
+    ("wall", "/"),
+    ("cameras", "/cameras"),
+    ("statistics", "/statistics"),
+    ("users", "/users"),
+)
 LOGO = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '
     'stroke-linejoin="round" aria-hidden="true"><path d="M8 21 11 9h2l3 12M9.5 15h5M6 21h12"/>'

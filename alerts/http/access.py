@@ -96,6 +96,7 @@ _API: dict[Rule, str] = {
         GET  /tokens
         POST /tokens
         DELETE /tokens/{name}
+        DELETE /edges/{edge}
     """,
 }
 _REST: dict[Rule, str] = {

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerts.enrol import revoke
 from alerts.evidence import keep_picture
 from alerts.http import (
     accounts,
@@ -77,6 +78,7 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
             secure=context.config.serve.secure,
             timezone=context.config.console.timezone,
             keep_picture=partial(keep_picture, context.evidence, context.database),
+            revoke_box=lambda edge, by: revoke(context.database, context.config, edge, by=by),
         )
     return app
 

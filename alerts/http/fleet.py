@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 
 from alerts import texts
+from alerts.enrol import revoke
 from alerts.http.auth import Ctx, SomeUser
 from alerts.http.context import Context
 from alerts.http.incidents import Wanted
@@ -37,6 +38,12 @@ def list_edges(context: Ctx, user: SomeUser) -> tuple[EdgeView, ...]:
         return edges
     mine = {camera.edge for camera in _seen(context, user, context.services.fleet.list_cameras())}
     return tuple(edge for edge in edges if edge.id in mine)
+
+
+@router.delete("/api/v1/edges/{edge}", status_code=204)
+def revoke_edge(edge: IdPath, context: Ctx, user: SomeUser) -> None:
+    """Refuse a box from now on: its token, what it sends, and at the broker its certificate."""
+    revoke(context.database, context.config, edge, by=user.name)
 
 
 @router.get("/api/v1/cameras")

@@ -10,6 +10,7 @@ from catalogue_kit import DEPARTMENTS, flow_row, table, write_xlsx
 from central_kit import alert, apply_all, place
 
 from alerts.config import ServeSettings
+from alerts.enrol import edge_of_token, enrol
 from alerts.http.app import make_api
 from alerts.http.context import make_context
 from alerts.services import feed
@@ -65,6 +66,16 @@ def test_a_person_changes_the_own_password_for_the_old_one(admin, context):
         assert right.status_code == 204
         assert browser.get("/api/v1/session").status_code == 401
     assert context.services.people.login("li", "another one", "x")
+
+
+def test_a_box_is_revoked_in_the_name_of_who_did_it(admin, context):
+    token = enrol(context.database, context.config, "box-9", "riverside")["central"]["token"]
+    assert edge_of_token(context.database, token) == "box-9"
+    assert admin.delete("/api/v1/edges/box-9").status_code == 204
+    assert edge_of_token(context.database, token) is None
+    assert admin.delete("/api/v1/edges/box-0").status_code == 404
+    newest = admin.get("/api/v1/audit", params={"subject": "box box-9"}).json()["items"][0]
+    assert (newest["actor"], newest["action"]) == ("token:admin", "box revoke")
 
 
 def test_a_token_is_seen_once_and_lists_without_itself(admin):

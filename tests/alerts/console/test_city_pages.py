@@ -6,17 +6,19 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from area_kit import town
-from console_site import Site, at_console
+from console_site import Site, at_console, notices, until
 from console_world import PASSWORD, World, parked_car
+from nicegui import Client
 
 from alerts.areas.geojson import read_areas
 from alerts.catalogue.read import read_catalogue, starter_path
 from alerts.console.statistics import Period
-from alerts.services.rights import Within
+from alerts.services.rights import Right, Within
 
 TODAY = date(2026, 11, 24)
 
@@ -78,5 +80,69 @@ def test_statistics_name_count_and_offer_the_table(world: World) -> None:
         site.enter("west")
         text, _ = await site.page("/statistics")
         assert "违法停车" not in text.split("tw-body")[1]
+
+    at_console(world, use, name="chief")
+
+
+def press(client: Client, name: str, event: str = "click", args: Any = None) -> None:
+    """Send an event of the browser to the element of that name; of several, to the newest."""
+    keys = ("name", "data-key", "data-flag", "data-do", "data-add")
+    *_, element = [e for e in client.elements.values() if name in [e.props.get(key) for key in keys]]
+    for listener in list(element._event_listeners.values()):
+        if listener.type == event and listener.handler is not None:
+            element._handle_event({"listener_id": listener.id, "args": args})
+
+
+def fill(client: Client, opener: str, **values: str) -> None:
+    """Open a dialog, fill it in, and press Enter."""
+    press(client, opener)
+    for name, value in values.items():
+        press(client, name, "input" if name in {"name", "password"} else "change", value)
+    press(client, "Enter")
+
+
+def keys_in(client: Client) -> list[str]:
+    """Return the keys of scripts that a page shows."""
+    values = [str(element.props.get("value", "")) for element in client.elements.values()]
+    return [value for value in values if value.startswith("twt_")]
+
+
+def test_people_and_tokens_are_made_changed_and_ended(world: World) -> None:
+    people = world.services.people
+
+    async def use(site: Site) -> None:
+        _, client = await site.page("/users")
+        fill(
+            client,
+            "users",
+            name="li",
+            password="long enough",
+            role="grid_worker",
+            area="g1",
+            department="fire",
+        )
+        await until(lambda: "li" in [user.name for user in people.list_users()], "the new user")
+        (li,) = (user for user in people.list_users() if user.name == "li")
+        assert (li.role, li.area, li.department) == ("grid_worker", "g1", None)  # this role has no department
+        fill(client, "users", name="li", password="long enough")
+        await until(lambda: any("already" in text for text in notices(client)), "the refusal")
+
+        press(client, "tokens")
+        press(client, "look")
+        for name, event, value in (("name", "input", "wall"), ("days", "change", "30")):
+            press(client, name, event, value)
+        press(client, "Enter")
+        await until(lambda: bool(people.list_tokens()), "the new token")
+        (token,) = people.list_tokens()
+        assert (token.scopes, token.expires_at is not None) == ((Right.LOOK,), True)
+        shown: list[str] = []
+        await until(lambda: bool(shown.extend(keys_in(client)) or shown), "the key")
+        assert people.user_of_token(shown[0]) is not None
+        await until(
+            lambda: any(e.props.get("data-do") == "revoke" for e in client.elements.values()), "its line"
+        )
+        press(client, "revoke")
+        press(client, "Enter")
+        await until(lambda: people.list_tokens()[0].revoked_at is not None, "the end of the token")
 
     at_console(world, use, name="chief")
