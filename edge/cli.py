@@ -133,7 +133,10 @@ def replay(  # noqa: PLR0917 - each is an option of the command
 
 @app.command()
 def score(
-    truth: Annotated[Path, typer.Option(help="A *.truth.json of `streams render`, or a folder of them.")],
+    truth: Annotated[
+        Path,
+        typer.Option(help="A *.truth.json of `streams render`, a folder of them, or a FIgLib sequence."),
+    ],
     alerts: Annotated[Path, typer.Option(metavar="A.jsonl", help="What `edge replay` wrote.")],
     json_path: Annotated[Path | None, typer.Option("--json", help="Write the figures here too.")] = None,
     legal_s: Annotated[float, typer.Option(min=0, help="The parking rule's legal_time_s.")] = 300.0,

@@ -15,6 +15,7 @@ from rich.table import Table
 from alerts.messages import AlertMessage
 from edge.score import AlertRecord
 from edge.score_rows import Estimate, ScoreRow
+from edge.score_sequence import names_ignition, sequence_truth
 from streams.simulator.truth import SceneTruth, TruthError, read_truth
 from towerwatch.errors import ConfigError
 from towerwatch.timebase import iso_z
@@ -70,7 +71,7 @@ def _parsed(line: bytes, where: str) -> AlertMessage:
 
 
 def read_truths(path: Path, start_at: datetime | None = None) -> list[SceneTruth]:
-    """Read a truth file, or all ``*.truth.json`` of a folder.
+    """Read a truth file, all ``*.truth.json`` of a folder, or a folder of pictures named by their ignition.
 
     ``start_at`` is the time of the first picture, where the alerts' is not the file's own.
 
@@ -78,6 +79,8 @@ def read_truths(path: Path, start_at: datetime | None = None) -> list[SceneTruth
         ConfigError: there is none, one cannot be read, or of several one does not name its camera.
 
     """
+    if names_ignition(path):
+        return [sequence_truth(path)]
     paths = sorted(path.glob(f"*{TRUTH_SUFFIX}")) if path.is_dir() else [path]
     if not paths:
         msg = f"--truth {path}: holds no *{TRUTH_SUFFIX}"

@@ -251,6 +251,19 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
         read_truths(tmp_path)
 
 
+def test_a_recorded_fire_is_scored_from_its_ignition(tmp_path: Path) -> None:
+    first = int(T0.timestamp())
+    for offset_s in range(-120, 361, 60):
+        (tmp_path / f"{first + 120 + offset_s}_{offset_s:+06d}.jpg").touch()
+    alerts = [alert(opened_s, opened_s, opened_s, kind="smoke", zone=None) for opened_s in (60, 210, 300)]
+    judged = judge_all(read_truths(tmp_path), alerts, TERMS)
+    assert [one.delay_s for one in judged.events] == [90.0]
+    assert [one.verdict for one in judged.alerts] == [Verdict.FALSE, Verdict.TRUE, Verdict.REPEATED]
+    (tmp_path / f"{first + 400}_+00290.jpg").touch()
+    with pytest.raises(ConfigError, match=r"_\+00290\.jpg: ignition -10 s from what"):
+        read_truths(tmp_path)
+
+
 def test_the_start_that_replay_was_given_moves_the_truth(written: tuple[Path, Path]) -> None:
     truth, alerts = written
     shifted = read_truths(truth, T0 + timedelta(hours=1))
