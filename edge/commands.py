@@ -29,6 +29,7 @@ from edge.config import EdgeConfig, load_config
 from edge.files import free_bytes, sync_folder, write_atomic
 from edge.links import CentralLink
 from edge.records import Snapshot
+from edge.trial import Trial
 from edge.uploader import central_client
 from models.registry import find_model, verify
 from towerwatch.errors import ConfigError, PermanentError, RetryableError, TowerwatchError
@@ -43,8 +44,6 @@ MAX_CONFIG_BYTES = 1 << 20
 MAX_MODEL_BYTES = 2 << 30
 DISK_RESERVE_BYTES = 256 << 20
 SNAPSHOT_TIMEOUT_S = 15.0
-TRIAL_LIMIT_S = 180.0
-TRIAL_SETTLE_S = 5.0
 _NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,47}$")
 _VERSION = re.compile(r"^[0-9A-Za-z][0-9A-Za-z.+_-]{0,31}$")
 _FILE = re.compile(r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")
@@ -84,32 +83,6 @@ class ManifestFile(StrictModel):
     path: Annotated[str, Field(pattern=_FILE.pattern)]
     sha256: Sha256
     bytes: Annotated[int, Field(ge=1, le=MAX_MODEL_BYTES)]
-
-
-@dataclass(slots=True)
-class Trial:
-    """A new configuration that must prove itself: it is kept once all workers are ready with it."""
-
-    config: EdgeConfig
-    sha256: str
-    limit_s: float = TRIAL_LIMIT_S
-    settle_s: float = TRIAL_SETTLE_S
-    former: EdgeConfig = field(init=False)
-    former_sha256: str = ""
-    began_s: float = 0.0
-    kept: bool = False
-    why: str = ""
-    done: threading.Event = field(default_factory=threading.Event)
-
-    def settle(self) -> None:
-        """Say that it has proved itself."""
-        self.kept = True
-        self.done.set()
-
-    def roll_back(self, why: str) -> None:
-        """Say that the former one runs again, and why."""
-        self.why = why
-        self.done.set()
 
 
 class Paths(Protocol):

@@ -23,7 +23,7 @@ from typing import ParamSpec
 from alerts.messages import encode
 from edge.blind import BlindTerms, BlindWatch
 from edge.clock import clock_state
-from edge.commands import CommandRunner, Trial
+from edge.commands import CommandRunner
 from edge.config import EdgeConfig
 from edge.evidence_index import FOLDER_NAME, EvidenceIndex
 from edge.files import free_bytes
@@ -36,6 +36,7 @@ from edge.records import CameraRecord, CameraReport, Change, EvidenceRef, Resume
 from edge.sdnotify import Notifier
 from edge.spec import WorkerSpec
 from edge.store import Store
+from edge.trial import Trial, note_model_failure
 from edge.turns import shared_out, stretch_of, wanted_workers
 from edge.uploader import Uploader, UploaderTerms
 from edge.workers import Inbox, Letter, WorkerHandle, WorkerTerms
@@ -107,6 +108,7 @@ class Supervisor:
         self._tallies: dict[str, CameraTally] = {}
         self._blind_pictures: dict[str, EvidenceRef] = {}
         self._snapshots: dict[str, queue.Queue[Snapshot]] = {}
+        self._model_failures: dict[str, str] = {}
         self._trial: Trial | None = None
         self._health_due_s = self._health_said_s = 0.0
         self._evidence_folder = config.data_dir / FOLDER_NAME
@@ -325,6 +327,9 @@ class Supervisor:
         if watch is None or tally is None:
             return
         tally.add(report)
+        note_model_failure(self._model_failures, report)
+        if self._trial is not None:
+            self._trial.hear(report)
         if report.picture is not None:
             self._blind_pictures[report.camera] = report.picture
         if report.trouble is not None:
@@ -441,23 +446,22 @@ class Supervisor:
                 self._begin_trial(self._requests.get_nowait(), now_s)
             return
         trial = self._trial
-        if all(worker.ready for worker in self.workers) and now_s - trial.began_s >= trial.settle_s:
+        if why := trial.failure(self.workers, self._model_failures, now_s):
+            self._trial = None
+            self._swap(trial.former, trial.former_sha256)
+            trial.roll_back(why)
+            log.error("configuration rolled back", sha256=trial.sha256, why=why)
+        elif trial.proved(self.workers, now_s):
             self._trial = None
             trial.settle()
             self._health_due_s = now_s  # central sees at once which configuration runs
             log.info("configuration applied", sha256=trial.sha256)
-        elif any(worker.restarts for worker in self.workers) or now_s - trial.began_s > trial.limit_s:
-            how = next((worker.last_exit for worker in self.workers if worker.last_exit), "not ready in time")
-            self._trial = None
-            self._swap(trial.former, trial.former_sha256)
-            trial.roll_back(f"workers did not come up ({how})")
-            log.error("configuration rolled back", sha256=trial.sha256, how=how)
 
     def _begin_trial(self, trial: Trial, now_s: float) -> None:
         trial.former, trial.former_sha256 = self.config, self.paths.config_sha256
-        trial.began_s = now_s
-        self._trial = trial
+        trial.began_s, trial.failing_before = now_s, frozenset(self._model_failures)
         self._swap(trial.config, trial.sha256)
+        self._trial = trial  # only now: what the former workers still say is not of this configuration
 
     def _swap(self, config: EdgeConfig, sha256: str) -> None:
         self._stop_workers(time.monotonic() + 5.0)
@@ -466,6 +470,7 @@ class Supervisor:
         self.outbox.limit_bytes = config.limits.outbox_mib * MIB
         self.index.limit_bytes = config.limits.evidence_mib * MIB
         self.paths = BoxPaths(self.paths.config_file, sha256)
+        self._model_failures.clear()
         self._take_up_cameras()
         self._guarded(self._resume_cameras)  # a database that cannot be read now keeps no worker away
         self._start_workers()

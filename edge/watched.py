@@ -300,6 +300,8 @@ class WatchedCamera:
         status = self.live.status()
         dropped, self._dropped = status.dropped - self._dropped, status.dropped
         trouble = self._stream_trouble(status) or self._picture_trouble
+        if self._model_trouble:  # lasts until somebody acts, whatever else comes and goes
+            trouble = (BlindReason.MODEL_FAILED, self._model_trouble)
         self._reported_s = now_s
         looks, spared = self._looks_since()
         return CameraReport(

@@ -19,11 +19,12 @@ from edge_rig import Rig, bright_model, camera
 
 from alerts.messages import CommandMessage, EvidenceRole, ReplyMessage, decode
 from edge import commands as module
-from edge.commands import CommandRunner, Trial
+from edge.commands import CommandRunner
 from edge.config import EdgeConfig, load_config
 from edge.links import CentralLink
 from edge.records import EvidenceRef, Snapshot
 from edge.supervisor import BoxPaths
+from edge.trial import Trial
 from models.load import load_detector
 from towerwatch.errors import RetryableError
 from towerwatch.secrets import Secret

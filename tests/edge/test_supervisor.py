@@ -20,6 +20,7 @@ from pathlib import Path
 import av
 import components
 import cv2
+import edge_rig
 import numpy as np
 import pytest
 import yaml
@@ -30,14 +31,14 @@ from mqtt_peer import Peer
 from alerts.messages import AlertMessage, BlindReason, CommandMessage, Phase, ReplyMessage
 from edge import workers as edge_workers
 from edge.blind import BlindTerms
-from edge.commands import Trial
-from edge.config import load_config
+from edge.config import EdgeConfig, ModelConfig, load_config
 from edge.links import resolve_links
 from edge.outbox import Outbox
 from edge.records import CameraRecord, Resumed
 from edge.spec import WorkerSpec
 from edge.store import Store
 from edge.supervisor import BoxPaths, Supervisor, SupervisorTerms
+from edge.trial import Trial
 from edge.workers import Inbox, Letter, WorkerTerms
 from streams.serve import ServedFolder
 from towerwatch.timebase import utc_now
@@ -399,6 +400,20 @@ def test_a_configuration_whose_workers_do_not_come_up_is_rolled_back(
         components.wait_until(
             lambda: box.workers and all(one.ready for one in box.workers), 40, "ready again"
         )
+        # a model whose digest is right and which no runtime can load
+        edge_rig.put_model(rig.folder / "models", b"no network", name="hollow")
+        blind = Trial(with_model(config, "hollow"), "2" * 64, settle_s=0.1)
+        assert box.try_configuration(blind)
+        assert blind.done.wait(40)
+        assert not blind.kept
+        assert "street-1" in blind.why
+        assert "hollow" in blind.why
+        assert box.config == config
+
+
+def with_model(config: EdgeConfig, model: str) -> EdgeConfig:
+    """Let the rules' detector be another model."""
+    return config.model_copy(update={"models": {edge_rig.MODEL_NAME: ModelConfig(model=model)}})
 
 
 def crashes(_connection: object, _spec: object) -> None:
