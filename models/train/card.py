@@ -22,6 +22,15 @@ COLUMNS = (
     ("false_boxes_per_picture", "false boxes a picture"),
     ("empty_frames_with_box_frac", "empty frames with a box"),
 )
+WAY_COLUMNS = (
+    ("numeric", "computed in"),
+    ("runtime", "runtime"),
+    ("pictures", "pictures"),
+    ("map50", "mAP50"),
+    ("map50_95", "mAP50-95"),
+    ("cpu_ms", "CPU ms a picture"),
+    ("times_as_fast", "times as fast as f32"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +97,24 @@ def _bullets(lines: Sequence[str]) -> str:
 
 def _figure(figure: Figure) -> str:
     document = figure.document
-    if "seen_frac" in document:
+    if "ways" in document:
+        body = _ways(document["ways"])
+    elif "seen_frac" in document:
         rows = [f"| {name} | {share} |" for name, share in document["seen_frac"].items()]
         other = (
-            f"Frames judged: {document['frames']}; other boxes a frame: {document['other_boxes_per_frame']}."
+            f"{document['model']} {document['numeric']}. Frames judged: {document['frames']}; "
+            f"other boxes a frame: {document['other_boxes_per_frame']}."
         )
         body = "\n".join(["| place | share of frames seen |", "|---|---|", *rows]) + f"\n\n{other}"
     else:
         body = _table(document)
     return f"### {figure.title}\n\n{body}\n\n`{figure.command}`"
+
+
+def _ways(rows: Sequence[Mapping[str, Any]]) -> str:
+    heads = " | ".join(title for _key, title in WAY_COLUMNS)
+    cells = ["| " + " | ".join(_cell(row[key], None) for key, _title in WAY_COLUMNS) + " |" for row in rows]
+    return "\n".join([f"| {heads} |", "|" + "---|" * len(WAY_COLUMNS), *cells])
 
 
 def _table(document: Mapping[str, Any]) -> str:

@@ -85,6 +85,19 @@ def fastest(measured: Measured) -> Way:
     return min(ways, key=lambda way: float(measured[way]["cpu_ms"]))
 
 
+def table(measured: Measured) -> list[dict[str, Any]]:
+    """Return one row a way to run, with its speed as a multiple of f32 in the same runtime."""
+    return [
+        {
+            "numeric": precision,
+            "runtime": runtime,
+            **{key: row[key] for key in KEPT},
+            "times_as_fast": round(measured["f32", runtime]["cpu_ms"] / row["cpu_ms"], 2),
+        }
+        for (precision, runtime), row in measured.items()
+    ]
+
+
 def enter(folder: Path, measured: Measured) -> Manifest:
     """Write what was measured, which precisions passed, and the default into the manifest."""
     manifest = read_manifest(folder / "manifest.json")

@@ -77,6 +77,7 @@ def places(  # noqa: PLR0917 - each is an option of the command
     every_s: Annotated[float, typer.Option(min=0.01)] = 1.0,
     iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.4,
     rename: Rename = "",
+    precision: Annotated[str | None, typer.Option()] = None,
     models_dir: ModelsDir = SITE_MODELS,
     title: Title = "",
 ) -> None:
@@ -85,11 +86,12 @@ def places(  # noqa: PLR0917 - each is an option of the command
     from models.train.judge import Relabelled  # noqa: PLC0415 - loads OpenCV
     from models.train.places import judge_places  # noqa: PLC0415 - as above
 
-    detector = load_detector(model, models_dir=models_dir)
+    detector = load_detector(model, models_dir=models_dir, precision=precision)
     names = _pairs(rename)
     labels = tuple(sorted(set(names.values()))) or detector.labels
     tally = judge_places(Relabelled(detector, names, labels), video, truth, every_s, iou)
-    _write(out, title or video.name, {"model": detector.name, **tally.report()})
+    document = {"model": detector.name, "numeric": detector.precision, **tally.report()}
+    _write(out, title or video.name, document)
     detector.close()
 
 
@@ -122,28 +124,36 @@ def quantise(
 
 @app.command()
 @extra_needed
-def gate(
+def gate(  # noqa: PLR0917 - each is an option of the command
     model: Version,
-    data: Annotated[Path, typer.Option(help="Folder to judge on.")],
+    data: Annotated[Path, typer.Option(help="Labelled folder, or a recipe: then what it holds out.")],
+    data_root: Annotated[Path | None, typer.Option(help="For a recipe: where its sources lie.")] = None,
     classes: Classes = "",
     reader: Reader = "yolo",
     iou: Annotated[float, typer.Option(min=0.01, max=1)] = 0.5,
+    tiles: Annotated[int | None, typer.Option(help="Side of native-resolution tiles, in px.")] = None,
+    out: Annotated[Path | None, typer.Option("--json", help="Where the table goes, for the card.")] = None,
+    title: Title = "",
 ) -> None:
     """Measure every precision in its runtimes; those that lose little against f32 may be used.
 
     The fastest of them that every CPU can run becomes the version's default.
     """
-    from models.train.gate import enter, measure  # noqa: PLC0415 - loads OpenCV
+    from models.train.gate import enter, measure, table  # noqa: PLC0415 - loads OpenCV
     from models.train.judge import JudgePlan  # noqa: PLC0415 - as above
 
-    measured = measure(model, _samples(data, None, classes, "", reader), JudgePlan(iou=iou))
-    for (precision, runtime), row in measured.items():
-        gain = measured["f32", runtime]["cpu_ms"] / row["cpu_ms"]
-        ms = f"{row['cpu_ms']} ms of CPU a picture, {gain:.2f} times as fast as f32"
-        say(f"{precision} {runtime}: mAP50 {row['map50']}, {ms}")
+    measured = measure(
+        model, _samples(data, data_root, classes, "", reader), JudgePlan(iou=iou, tile_px=tiles)
+    )
+    rows = table(measured)
+    for row in rows:
+        ms = f"{row['cpu_ms']} ms of CPU a picture, {row['times_as_fast']} times as fast as f32"
+        say(f"{row['numeric']} {row['runtime']}: mAP50 {row['map50']}, {ms}")
     manifest = enter(model, measured)
     say(f"passed: {', '.join(manifest.passed)}")
     say(f"default: {manifest.default_precision} in {manifest.default_runtime}")
+    if out is not None:
+        _write(out, title or f"precisions on {data.name}", {"model": manifest.reference, "ways": rows})
 
 
 def _samples(data: Path, root: Path | None, classes: str, group: str, reader: str) -> list[Any]:
