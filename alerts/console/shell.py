@@ -24,12 +24,14 @@ PAGE_RIGHTS = {
     "/cameras": Right.FLEET,
     "/statistics": Right.LOOK,
     "/users": Right.ADMIN,
+    "/audit": Right.ADMIN,
 }
 _NAV = (
     ("wall", "/"),
     ("cameras", "/cameras"),
     ("statistics", "/statistics"),
     ("users", "/users"),
+    ("audit", "/audit"),
 )
 LOGO = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" '

@@ -86,5 +86,48 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     "right_handle": ("办理", "handle"),
     "right_report": ("上报", "report"),
     "right_admin": ("管理", "administer"),
+    # audit
+    "audit": ("审计", "Audit"),
+    "number": ("序号", "No."),
+    "when": ("时间", "When"),
+    "who": ("人员", "Who"),
+    "what": ("操作", "What"),
+    "about": ("对象", "About"),
+    "detail": ("内容", "Detail"),
+    "incident_number": ("事件编号", "Incident"),
+    "older": ("更早", "Older"),
+    "no_audit": ("没有符合条件的记录", "No change matches"),
+    "verify_audit": ("校验完整性", "Verify the chain"),
+    "verifying": ("正在校验…", "Reading all of it…"),
+    "audit_good": ("{rows} 条记录完整无误，链尾 {head}", "{rows} rows, unbroken; the end is {head}"),
+    "audit_broken": (
+        "审计链已损坏：{fault}（此前 {rows} 条无误）",
+        "Broken: {fault}; the {rows} rows before it are good",
+    ),
     "shown_of": ("显示前 {shown} 个，共 {count} 个", "The first {shown} of {count}"),
+}
+
+# what the audit says was done, beside what is done to incidents
+AUDIT_ACTIONS: dict[str, tuple[str, str]] = {
+    "user add": ("新增用户", "User added"),
+    "user change": ("修改用户", "User changed"),
+    "user password": ("重设密码", "Password changed"),
+    "token create": ("新增令牌", "Token made"),
+    "token revoke": ("吊销令牌", "Token revoked"),
+    "box enrol": ("注册边缘设备", "Box enrolled"),
+    "box revoke": ("吊销边缘设备", "Box revoked"),
+    "catalogue import": ("导入事件目录", "Catalogue imported"),
+    "areas import": ("导入区域", "Areas imported"),
+    "roster import": ("导入值班表", "Roster imported"),
+    "export": ("导出案卷", "Case exported"),
+    "delete": ("删除证据", "Evidence deleted"),
+}
+AUDIT_SUBJECTS: dict[str, tuple[str, str]] = {
+    "user": ("用户", "user"),
+    "token": ("令牌", "token"),
+    "box": ("边缘设备", "box"),
+    "catalogue": ("目录版本", "catalogue"),
+    "areas": ("区域", "areas"),
+    "roster": ("值班表", "roster"),
+    "evidence": ("证据", "evidence"),
 }

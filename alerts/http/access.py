@@ -86,6 +86,7 @@ _API: dict[Rule, str] = {
     """,
     Right.ADMIN: """
         GET  /audit
+        GET  /audit/verify
         POST /catalogue
         POST /areas
         POST /roster

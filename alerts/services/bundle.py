@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from alerts.areas.service import AreaService
 from alerts.catalogue.service import CatalogueService
 from alerts.handling import Handling
+from alerts.services.audit_log import AuditService
 from alerts.services.feed import FeedService
 from alerts.services.fleet import FleetService
 from alerts.services.groups import GroupService
@@ -34,6 +35,7 @@ class Services:
     areas: AreaService
     feed: FeedService
     statistics: StatisticsService
+    audit: AuditService
     live: LiveService
     reports: ReportService
 
@@ -52,6 +54,7 @@ def open_services(database: Database, handling: Handling | None = None) -> Servi
         areas=AreaService(database, handling.calendar.zone),
         feed=FeedService(database),
         statistics=StatisticsService(database, handling.calendar.zone),
+        audit=AuditService(database),
         live=LiveService(database),
         reports=ReportService(database, handling.targets),
     )

@@ -14,11 +14,15 @@ from area_kit import town
 from console_site import Site, at_console, notices, until
 from console_world import PASSWORD, World, parked_car
 from nicegui import Client
+from sqlalchemy import update
 
 from alerts.areas.geojson import read_areas
+from alerts.areas.roster import ShiftRow
 from alerts.catalogue.read import read_catalogue, starter_path
 from alerts.console.statistics import Period
+from alerts.services.audit_log import AuditFilter
 from alerts.services.rights import Right, Within
+from alerts.store.tables import AuditRow
 
 TODAY = date(2026, 11, 24)
 
@@ -146,3 +150,27 @@ def test_people_and_tokens_are_made_changed_and_ended(world: World) -> None:
         await until(lambda: people.list_tokens()[0].revoked_at is not None, "the end of the token")
 
     at_console(world, use, name="chief")
+
+
+def test_the_audit_is_found_by_person_and_incident_and_verified(world: World) -> None:
+    world.services.areas.import_roster(
+        [ShiftRow(area="west", person="陈静", contact="1", user="chief")], "chief"
+    )
+    mine = world.services.audit.list_rows(AuditFilter(actor="chief", action="roster import"))
+    assert [row.subject for row in mine.items] == ["roster"]
+
+    async def use(site: Site) -> None:
+        text, client = await site.page("/audit?incident=1")
+        assert "陈静 (chief)" in text
+        assert "导入区域" not in text.split("tw-table")[1]
+        text, client = await site.page("/audit?who=nobody")
+        assert "没有符合条件的记录" in text
+        press(client, "verify")
+        await until(
+            lambda: any("完整无误" in (e._text or "") for e in client.elements.values()), "the result"
+        )
+
+    at_console(world, use, name="chief")
+    with world.database.write() as session:
+        session.execute(update(AuditRow).where(AuditRow.seq == 2).values(actor="nobody"))
+    assert world.services.audit.verify().fault is not None
