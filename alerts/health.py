@@ -6,7 +6,9 @@ difference mean something; otherwise the message that explains it is still on it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from alerts import commands, gaps
 from alerts.apply import refresh_incident
-from alerts.messages import CameraHealth, HealthMessage, Kind, Phase, StatusMessage
+from alerts.messages import HealthMessage, Kind, Phase, StatusMessage
 from alerts.silence import close_silence
 from alerts.store import journal
+from alerts.store.camera_health import keep_health
 from alerts.store.database import Database
-from alerts.store.tables import Alert, Camera, Edge, InboxRow, Incident, OutboxStream
+from alerts.store.tables import Alert, Edge, InboxRow, Incident, OutboxStream
 from towerwatch.logs import get_logger
 
 ASK_AFTER_ROUNDS = 2
@@ -27,6 +30,14 @@ ASK_AGAIN_ROUNDS = 10
 MAX_ASKED = 100
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A complete health round of a box that has nothing left to send."""
+
+    edge: Edge
+    on_box: set[str]  # the alerts that are open there
 
 
 def apply_status(session: Session, edge: Edge, message: StatusMessage, now: datetime) -> None:
@@ -45,16 +56,8 @@ def apply_status(session: Session, edge: Edge, message: StatusMessage, now: date
         close_silence(session, edge, now)
 
 
-def apply_health(
-    database: Database,
-    session: Session,
-    edge: Edge,
-    message: HealthMessage,
-    now: datetime,
-    *,
-    lost_after: int,
-) -> None:
-    """Keep one part of a health round; when the round is complete, reconcile open alerts."""
+def apply_health(session: Session, edge: Edge, message: HealthMessage, now: datetime) -> None:
+    """Keep what a part of a health round says of the box itself; :func:`apply_rounds` does the rest."""
     edge.health_at, edge.health_received_at = message.at, now
     edge.health_period_s = message.period_s
     edge.boot_id, edge.version = message.boot_id, message.version
@@ -67,23 +70,40 @@ def apply_health(
         edge.online, edge.status_received_at = True, now
         journal.changed(session, "edge", edge.id, "online")
     close_silence(session, edge, now)
-    _keep_cameras(session, edge, message.cameras, now)
-    _keep_gaps(session, edge, message, now)
-    open_ids = _complete_round(edge, message)
-    if open_ids is not None and message.outbox.depth == 0:
-        _reconcile(database, session, edge, open_ids, lost_after)
 
 
-def load_health(session: Session, edges: set[str]) -> list[Camera | OutboxStream]:
-    """Read what the health of some boxes will touch, in one query a table.
+def apply_rounds(
+    database: Database,
+    session: Session,
+    said: Sequence[tuple[Edge, HealthMessage]],
+    now: datetime,
+    *,
+    lost_after: int,
+) -> None:
+    """Keep what parts of health rounds say of cameras; reconcile open alerts where a round is complete.
 
-    Keep what is returned for as long as the session is used: it holds what it loads only weakly.
+    The boxes are locked by the caller. Each table is asked and written once for all messages together.
     """
-    if not edges:
-        return []
-    cameras = session.scalars(select(Camera).where(Camera.edge.in_(edges)))
-    streams = session.scalars(select(OutboxStream).where(OutboxStream.edge.in_(edges)))
-    return [*cameras, *streams]
+    if not said:
+        return
+    streams = _streams_of(session, said)
+    rounds: list[Round] = []
+    for edge, message in said:
+        _keep_gaps(streams.get((edge.id, message.outbox.outbox_id)), message, now)
+        open_ids = _complete_round(edge, message)
+        if open_ids is not None and message.outbox.depth == 0:
+            rounds.append(Round(edge, open_ids))
+    cameras = ((edge.id, camera) for edge, message in said for camera in message.cameras)
+    for box, camera, state in keep_health(database, session, cameras, now):
+        journal.changed(session, "camera", f"{box}/{camera}", state)
+    _reconcile_all(database, session, rounds, lost_after)
+
+
+def _streams_of(
+    session: Session, said: Sequence[tuple[Edge, HealthMessage]]
+) -> dict[tuple[str, str], OutboxStream]:
+    found = session.scalars(select(OutboxStream).where(OutboxStream.edge.in_({edge.id for edge, _ in said})))
+    return {(row.edge, row.outbox_id): row for row in found}
 
 
 def note_sequences(
@@ -98,14 +118,13 @@ def note_sequences(
     _store(row, gaps.note(_seen(row), numbers), now)
 
 
-def _keep_gaps(session: Session, edge: Edge, message: HealthMessage, now: datetime) -> None:
-    row = session.get(OutboxStream, (edge.id, message.outbox.outbox_id))
+def _keep_gaps(row: OutboxStream | None, message: HealthMessage, now: datetime) -> None:
     if row is None or not row.missing:
         return
     kept_from = message.outbox.first_seq if message.outbox.depth else row.highest_seq + 1
     after = gaps.give_up_below(_seen(row), kept_from)
     if after.lost > row.lost:
-        log.warning("a box has given messages up", edge=edge.id, lost=after.lost - row.lost)
+        log.warning("a box has given messages up", edge=row.edge, lost=after.lost - row.lost)
     _store(row, after, now)
 
 
@@ -116,26 +135,6 @@ def _seen(row: OutboxStream) -> gaps.Seen:
 def _store(row: OutboxStream, seen: gaps.Seen, now: datetime) -> None:
     row.highest_seq, row.lost, row.updated_at = seen.highest, seen.lost, now
     row.missing = [list(gap) for gap in seen.missing]
-
-
-def _keep_cameras(session: Session, edge: Edge, cameras: Iterable[CameraHealth], now: datetime) -> None:
-    new = False
-    for health in cameras:
-        row = session.get(Camera, (edge.id, health.camera))
-        if row is None:
-            row = Camera(edge=edge.id, camera=health.camera, state="", state_since=now)
-            session.add(row)
-            new = True
-        if (row.state, row.reason) != (health.state, health.reason):
-            row.state, row.reason, row.state_since = health.state, health.reason, now
-            journal.changed(session, "camera", f"{edge.id}/{health.camera}", health.state)
-        row.detail = health.detail
-        row.last_captured_at = health.last_captured_at
-        row.covered_s, row.analysed, row.dropped = health.covered_s, health.analysed, health.dropped
-        row.lag_p95_ms, row.interval_s = health.lag_p95_ms, health.interval_s
-        row.reported_at = now
-    if new:
-        session.flush()
 
 
 def _complete_round(edge: Edge, message: HealthMessage) -> set[str] | None:
@@ -152,26 +151,47 @@ def _complete_round(edge: Edge, message: HealthMessage) -> set[str] | None:
     return {alert_id for ids in have.values() for alert_id in ids}
 
 
-def _reconcile(database: Database, session: Session, edge: Edge, on_box: set[str], lost_after: int) -> None:
-    here = session.scalars(
-        select(Alert).where(
-            Alert.edge == edge.id, Alert.phase != Phase.CLOSED, Alert.kind != Kind.EDGE_SILENT
-        )
-    ).all()
-    if not here and not on_box:
-        if edge.unknown_open:
-            edge.unknown_open = {}
+def _reconcile_all(database: Database, session: Session, rounds: Sequence[Round], lost_after: int) -> None:
+    if not rounds:
         return
-    waiting = _in_inbox(session, on_box | {alert.id for alert in here})
+    boxes = {one.edge.id for one in rounds}
+    here: dict[str, list[Alert]] = defaultdict(list)
+    for alert in session.scalars(
+        select(Alert).where(
+            Alert.edge.in_(boxes), Alert.phase != Phase.CLOSED, Alert.kind != Kind.EDGE_SILENT
+        )
+    ):
+        here[alert.edge].append(alert)
+    ids = {alert.id for alerts in here.values() for alert in alerts}
+    ids |= {alert_id for one in rounds for alert_id in one.on_box}
+    if not ids and not any(one.edge.unknown_open for one in rounds):
+        return
+    waiting, known = _in_inbox(session, ids), _not_lost(session, ids)
+    for one in rounds:
+        _count_misses(database, session, one, here[one.edge.id], waiting, lost_after)
+        _ask_for_unknown(session, one, known | waiting)
+
+
+def _count_misses(
+    database: Database,
+    session: Session,
+    one: Round,
+    here: Sequence[Alert],
+    waiting: set[str],
+    lost_after: int,
+) -> None:
     for alert in here:
-        if alert.id in on_box:
+        if alert.id in one.on_box:
             if alert.missed_rounds:
                 alert.missed_rounds = 0
-        elif alert.id not in waiting:
+        elif alert.id not in waiting and alert.phase != Phase.CLOSED:
             _miss(database, session, alert, lost_after)
-    known = {alert.id for alert in here} | waiting
-    known |= set(session.scalars(select(Alert.id).where(Alert.id.in_(on_box - known), Alert.lost.is_(False))))
-    rounds = {alert_id: int(edge.unknown_open.get(alert_id, 0)) + 1 for alert_id in on_box - known}
+
+
+def _ask_for_unknown(session: Session, one: Round, known: set[str]) -> None:
+    """Ask a box for alerts that it says are open and that never came."""
+    edge = one.edge
+    rounds = {alert_id: int(edge.unknown_open.get(alert_id, 0)) + 1 for alert_id in one.on_box - known}
     ask = [
         alert_id
         for alert_id, count in sorted(rounds.items())
@@ -191,6 +211,10 @@ def _in_inbox(session: Session, alert_ids: set[str]) -> set[str]:
             select(InboxRow.alert_id).where(InboxRow.alert_id.in_(alert_ids), InboxRow.state != "done")
         )
     )
+
+
+def _not_lost(session: Session, alert_ids: set[str]) -> set[str]:
+    return set(session.scalars(select(Alert.id).where(Alert.id.in_(alert_ids), Alert.lost.is_(False))))
 
 
 def _miss(database: Database, session: Session, alert: Alert, lost_after: int) -> None:

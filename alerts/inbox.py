@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
 from alerts import commands
-from alerts.health import apply_health, apply_status, load_health, note_sequences
+from alerts.health import apply_health, apply_rounds, apply_status, note_sequences
 from alerts.messages import (
     MAX_MESSAGE_BYTES,
     AlertMessage,
@@ -179,11 +179,14 @@ class Inbox:
             bad = [item for item in checked if isinstance(item, Bad)]
             acks: dict[tuple[Address, str], set[int]] = defaultdict(set)
             self._insert_alerts(session, good, acks, now)
-            _kept = load_health(
-                session, {item.address.edge for item in good if isinstance(item.message, HealthMessage)}
-            )
             for item in good:
                 self._apply_other(session, edges[item.address.edge], item, bad, now)
+            said = [
+                (edges[item.address.edge], item.message)
+                for item in good
+                if isinstance(item.message, HealthMessage)
+            ]
+            apply_rounds(self._database, session, said, now, lost_after=self._lost_after)
             for letter in bad:
                 self._bury(session, letter, now)
             self._forget_oldest(session, {letter.raw.topic for letter in bad})
@@ -247,7 +250,7 @@ class Inbox:
             case StatusMessage() as status:
                 apply_status(session, edge, status, now)
             case HealthMessage() as health:
-                apply_health(self._database, session, edge, health, now, lost_after=self._lost_after)
+                apply_health(session, edge, health, now)
             case ReplyMessage() as reply:
                 if not commands.answered(session, edge.id, reply):
                     bad.append(Bad(item.raw, f"answers a command {reply.command_id} that was never sent"))

@@ -15,7 +15,7 @@ import numpy as np
 
 from alerts.apply import apply_message
 from alerts.evidence import BlobStore, note_evidence
-from alerts.health import apply_health
+from alerts.health import apply_health, apply_rounds
 from alerts.messages import (
     AlertMessage,
     CameraHealth,
@@ -150,7 +150,8 @@ class World:
         )
         with self.database.write() as session:
             row = session.get_one(Edge, edge)
-            apply_health(self.database, session, row, message, now, lost_after=3)
+            apply_health(session, row, message, now)
+            apply_rounds(self.database, session, [(row, message)], now, lost_after=3)
 
     def touch(self, incident_id: int) -> None:
         """Change an incident as an update would, and say so."""
