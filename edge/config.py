@@ -105,12 +105,17 @@ class CentralConfig(StrictModel):
 
 
 class LimitsConfig(StrictModel):
-    """Bounds on what the box keeps, in MiB, and on how long a camera may see nothing, in s."""
+    """Bounds on what the box keeps, in MiB, and on how long a camera may see nothing, in s.
+
+    ``tiles_per_s``: how many tiles a second smoke rules may look at beside whole pictures, all cameras
+    together.
+    """
 
     outbox_mib: Annotated[int, Strict(), Field(ge=1, le=65536)] = 64
     evidence_mib: Annotated[int, Strict(), Field(ge=16, le=1048576)] = 2048
     ring_mib: Annotated[int, Strict(), Field(ge=1, le=1024)] = 16
     blind_after_s: Annotated[float, Strict(), Field(ge=5, le=3600)] = 30.0
+    tiles_per_s: Annotated[float, Strict(), Field(ge=0, le=1000)] = 8.0
 
 
 class EvidenceConfig(StrictModel):
@@ -162,7 +167,8 @@ class SmokeRuleConfig(RuleConfig):
         weak_confidence: from here on it is one where the view has changed there, too.
         window: votes that are counted.
         min_share_frac: share of them that must see smoke at the same place.
-        max_width_frac: wider boxes are dropped (haze, cloud, a dirty lens).
+        max_width_frac: wider boxes (haze, cloud, a dirty lens; a fire close by) count only where the
+            detector is sure and the view has changed there and not around.
         tile_px: also look through tiles of this side at full resolution, for far and small plumes;
             best the model's own input side. None (``null``) looks at the whole frame alone.
 

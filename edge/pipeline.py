@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edge.config import AnyRuleConfig, CameraConfig, SmokeRuleConfig, ViewConfig
+from edge.config import AnyRuleConfig, CameraConfig, EdgeConfig, SmokeRuleConfig, ViewConfig
 from edge.episode import EpisodeEvent
 from edge.gate import Decision, Why
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
@@ -16,14 +16,35 @@ from edge.observe import Observation, Rule
 from edge.place import Placer, placer_of
 from edge.rules import build_rule
 from edge.sources import ViewSource
+from edge.tile_plan import TileBudget, TilePlanner
 from edge.track import Tracker
 from models.detections import Detections
 from models.detector import Detector
-from models.tiles import TiledDetector
 from streams.frame import Frame
 from towerwatch.timebase import parse_utc
 
 STATE_VERSION = 1
+
+
+def tile_px_of(config: AnyRuleConfig) -> int | None:
+    """Return the side of the tiles through which a rule looks, None where the whole picture is enough."""
+    return config.tile_px if isinstance(config, SmokeRuleConfig) else None
+
+
+def tile_budget(config: EdgeConfig, cameras: Sequence[CameraConfig]) -> TileBudget:
+    """Return the share of a box's tiles that some of its cameras have together."""
+    mine, every = (sum(map(_uses_tiles, some)) for some in (cameras, config.cameras))
+    return TileBudget(config.limits.tiles_per_s * mine / max(every, 1), mine)
+
+
+def _uses_tiles(camera: CameraConfig) -> bool:
+    return any(tile_px_of(rule) is not None for view in camera.views for rule in view.rules)
+
+
+def source_of(config: AnyRuleConfig) -> str:
+    """Name what gives a rule its boxes: its model, and the tiles through which it looks."""
+    tile_px = tile_px_of(config)
+    return config.model if tile_px is None else f"{config.model}/{tile_px}"
 
 
 @dataclass(slots=True)
@@ -100,15 +121,16 @@ class CameraPipeline:
         camera: its configuration.
         detectors: by the model names that its rules use; KeyError at once if one is missing.
         new_id: mints an alert id, 32 hexadecimal digits, at each call.
+        budget: of tiles for small far smoke, shared with other cameras; None is without limit.
 
     """
 
     camera: CameraConfig
     detectors: Mapping[str, Detector]
     new_id: Callable[..., str]
+    budget: TileBudget | None = None
     looks: Counter[Why] = field(init=False, default_factory=Counter)
     _views: dict[str, _View] = field(init=False)
-    _sources: dict[str, Detector] = field(init=False, default_factory=dict)
     _clock: _Clock = field(init=False, default_factory=_Clock)
 
     def __post_init__(self) -> None:
@@ -118,7 +140,7 @@ class CameraPipeline:
     def _build(self, view: ViewConfig) -> _View:
         bound = []
         for config in view.rules:
-            source, detector = self._source(config)
+            source, detector = source_of(config), self.detectors[config.model]
             rule = build_rule(config, view, self.camera)
             terms = Terms(
                 rule=rule.name,
@@ -131,24 +153,27 @@ class CameraPipeline:
             key = f"{config.kind}:{config.zone or ''}"
             lifecycle = Lifecycle(self.camera.id, view.preset, terms, self.new_id)
             bound.append(_Bound(key, source, config, rule, lifecycle))
-        rules = {name: [one.config for one in bound if one.source == name] for name in self._sources}
-        sources = {
-            name: ViewSource(self._sources[name], view, rules[name], self.camera.gate)
-            for name in sorted(rules)
-            if rules[name]
-        }
+        placer = placer_of(self.camera, view)
+        sources = {}
+        for name in sorted({one.source for one in bound}):
+            rules = [one.config for one in bound if one.source == name]
+            planner = self._planner(rules[0], placer)
+            detector = self.detectors[rules[0].model]
+            sources[name] = ViewSource(detector, view, rules, self.camera.gate, planner)
         tracked = sorted({one.source for one in bound if one.config.kind != "smoke"})
         trackers = {name: Tracker() for name in tracked}
-        return _View(view, bound, sources, trackers, placer_of(self.camera, view))
+        return _View(view, bound, sources, trackers, placer)
 
-    def _source(self, config: AnyRuleConfig) -> tuple[str, Detector]:
-        """Return the detector of a rule, through tiles where it wants them, and a name for its boxes."""
-        detector = self.detectors[config.model]
-        tile_px = config.tile_px if isinstance(config, SmokeRuleConfig) else None
-        name = config.model if tile_px is None else f"{config.model}/{tile_px}"
-        if name not in self._sources:
-            self._sources[name] = detector if tile_px is None else TiledDetector(detector, tile_px)
-        return name, self._sources[name]
+    def _planner(self, config: AnyRuleConfig, placer: Placer | None) -> TilePlanner | None:
+        tile_px = tile_px_of(config)
+        if tile_px is None:
+            return None
+        return TilePlanner(
+            self.camera.id,
+            tile_px,
+            self.budget,
+            lambda size_px: None if placer is None else placer.horizon(size_px),
+        )
 
     @property
     def awaits_confirmation(self) -> bool:
@@ -194,7 +219,12 @@ class CameraPipeline:
 
     def ask(self, look: Look) -> dict[str, Detections]:
         """Show the models what was decided; raises whatever a detector raises."""
-        return {name: self._sources[name].detect([look.frame.image])[0] for name in look.asked}
+        view = self._views.get(look.preset)
+        if view is None:
+            return {}
+        return {
+            name: view.sources[name].look(look.decisions[name], look.frame, look.now_s) for name in look.asked
+        }
 
     def finish(self, look: Look, found: Mapping[str, Detections]) -> tuple[EpisodeEvent, ...]:
         """Judge a frame by what the models have found in it, for each source that was asked."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from edge.config import CameraConfig, ViewConfig
 from edge.episode import EpisodeEvent, LabelledBox
+from edge.horizon import Rows, known_horizon
 from edge.mount import MountConfig, PoseConfig, PoseSd
 from edge.shapes import foot_of
 from towerwatch.geometry.camera import Lens, Pose
@@ -52,6 +53,10 @@ class Placer:
     mount: MountConfig
     pose: PoseConfig
     ground: Ground
+
+    def horizon(self, size_px: tuple[int, int]) -> Rows | None:
+        """Return where the horizon lies in pictures of a size; None where they do not show it."""
+        return known_horizon(station_of(self.mount, self.pose, self.ground, size_px))
 
     def placed(self, event: EpisodeEvent, size_px: tuple[int, int]) -> EpisodeEvent:
         """Return the event with the place of its first box, or as it is where that has none."""

@@ -23,7 +23,7 @@ from edge.episode import EpisodeEvent
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.gate import Why
 from edge.lifecycle import OpenEpisode
-from edge.pipeline import CameraPipeline, Look
+from edge.pipeline import CameraPipeline, Look, tile_budget
 from edge.records import EvidenceRef
 from edge.view_watch import ViewState, ViewWatch, realigned
 from edge.wire import SENT_PHASES, Sender, to_message
@@ -187,7 +187,7 @@ def replay(
             for detector in detectors.values():
                 stack.callback(detector.close)
         scope = (config.site, config.edge, camera.id, view.preset)
-        pipeline = CameraPipeline(camera, detectors, counted_ids(*scope))
+        pipeline = CameraPipeline(camera, detectors, counted_ids(*scope), tile_budget(config, [camera]))
         frames = open_replay(
             options.source,
             decode=options.decode,

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.config import AnyRuleConfig, GateConfig, ViewConfig
-from edge.gate import Cells, Decision, Gate, grid_of, relevant_cells
+from edge.gate import Cells, Decision, Gate, Why, grid_of, relevant_cells
 from edge.observe import Box
+from edge.tile_plan import TilePlanner
 from models.detections import Detections
 from models.detector import Detector
+from models.tiles import detect_through
 from streams.frame import Frame
 
 MASKED_FRAC = 0.5  # a box that lies this far under masks does not count
@@ -34,6 +36,7 @@ class ViewSource:
     view: ViewConfig
     rules: Sequence[AnyRuleConfig]
     config: GateConfig
+    planner: TilePlanner | None = None
     _gate: Gate = field(init=False)
     _last: Detections | None = None
     _relevant: Cells | None = None
@@ -63,6 +66,17 @@ class ViewSource:
         """Whether it saw what may be smoke: that is decided by votes, and a vote is never carried over."""
         kinds = {rule.kind for rule in self.rules}
         return "smoke" in kinds and self._last is not None and len(self._last.with_labels(self.labels)) > 0
+
+    def look(self, decision: Decision, frame: Frame, now_s: float) -> Detections:
+        """Show the model the frame, and the tiles that are planned; raises whatever a detector raises."""
+        if self.planner is None:
+            return self.detector.detect([frame.image])[0]
+        # at the first look everything is new, which says nothing of where something has changed
+        changed = np.zeros_like(decision.cells) if decision.why is Why.FIRST else decision.cells
+        tiles = self.planner.plan(frame, changed, now_s)
+        found = detect_through(self.detector, frame.image, tiles)
+        self.planner.saw(found.with_labels(self.labels))
+        return found
 
     def take(self, decision: Decision, frame: Frame, now_s: float, found: Detections | None) -> Sight:
         """Take what the model found in the whole frame; None where it was not asked."""

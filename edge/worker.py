@@ -19,9 +19,10 @@ from multiprocessing.connection import Connection
 from edge.config import CameraConfig
 from edge.detectors import open_detector, tune_if_new
 from edge.evidence import EvidenceKeeper, EvidenceWriter
-from edge.pipeline import CameraPipeline
+from edge.pipeline import CameraPipeline, tile_budget
 from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
 from edge.spec import WorkerSpec
+from edge.tile_plan import TileBudget
 from edge.turns import Turns
 from edge.watched import WatchedCamera
 from models.detector import Detector
@@ -53,7 +54,8 @@ def worker_main(connection: Connection, spec: WorkerSpec) -> None:
             return
         connection.send(Heartbeat(ready=False))
         detectors, troubles = load_detectors(spec)
-        cameras = [build_camera(spec, camera, detectors, troubles) for camera in spec.cameras]
+        budget = tile_budget(spec.config, spec.cameras)
+        cameras = [build_camera(spec, camera, detectors, troubles, budget) for camera in spec.cameras]
         left = Worker(connection, cameras, stopping).run(resume.states)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the supervisor is gone; what it did not commit never happened
@@ -88,7 +90,11 @@ def load_detectors(spec: WorkerSpec) -> tuple[dict[str, Detector], dict[str, str
 
 
 def build_camera(
-    spec: WorkerSpec, camera: CameraConfig, detectors: Mapping[str, Detector], troubles: Mapping[str, str]
+    spec: WorkerSpec,
+    camera: CameraConfig,
+    detectors: Mapping[str, Detector],
+    troubles: Mapping[str, str],
+    budget: TileBudget,
 ) -> WatchedCamera:
     """Put stream, pipeline and evidence of one camera together."""
     live = LiveCamera(
@@ -106,7 +112,7 @@ def build_camera(
         )
     )
     trouble = "; ".join(troubles[name] for name in spec.config.model_names(camera) if name in troubles)
-    pipeline = None if trouble else CameraPipeline(camera, detectors, lambda: uuid.uuid4().hex)
+    pipeline = None if trouble else CameraPipeline(camera, detectors, lambda: uuid.uuid4().hex, budget)
     writer = EvidenceWriter(spec.evidence_folder, spec.config.evidence.jpeg_quality)
     keeper = EvidenceKeeper(writer, spec.config.evidence, live.ring.cut)
     return WatchedCamera(camera, live, pipeline, keeper, writer, model_trouble=trouble)

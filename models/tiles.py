@@ -88,6 +88,23 @@ def _not_contained(found: Detections) -> npt.NDArray[np.bool_]:
     return keep
 
 
+def detect_through(detector: Detector, image: npt.NDArray[np.uint8], tiles: Sequence[Tile]) -> Detections:
+    """Look at a whole picture, uint8 (height, width, 3) BGR, and at some tiles of it; join what is found."""
+    whole, *parts = detector.detect([image, *(tile.cut(image) for tile in tiles)])
+    if not tiles:
+        return whole
+    moved = [
+        Detections(
+            part.xyxy + np.array([tile.left, tile.top] * 2, np.float32),
+            part.confidence,
+            part.class_id,
+            part.labels,
+        )
+        for tile, part in zip(tiles, parts, strict=True)
+    ]
+    return merge([whole, *moved], detector.labels)
+
+
 class TiledDetector:
     """A detector that looks at the whole frame and at its tiles; a :class:`models.detector.Detector`."""
 
@@ -119,19 +136,7 @@ class TiledDetector:
 
     def _detect_one(self, image: npt.NDArray[np.uint8]) -> Detections:
         tiles = plan_tiles((image.shape[1], image.shape[0]), self._tile_px, self._overlap_frac)
-        if len(tiles) == 1:
-            return self._detector.detect([image])[0]
-        whole, *parts = self._detector.detect([image, *(tile.cut(image) for tile in tiles)])
-        moved = [
-            Detections(
-                part.xyxy + np.array([tile.left, tile.top] * 2, np.float32),
-                part.confidence,
-                part.class_id,
-                part.labels,
-            )
-            for tile, part in zip(tiles, parts, strict=True)
-        ]
-        return merge([whole, *moved], self.labels)
+        return detect_through(self._detector, image, tiles if len(tiles) > 1 else ())
 
     def close(self) -> None:
         """Release the model."""

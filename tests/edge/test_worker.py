@@ -19,6 +19,7 @@ from edge_rig import Rig, camera, scene
 
 from edge import workers as module
 from edge.config import load_config
+from edge.pipeline import tile_budget
 from edge.records import (
     CameraRecord,
     CameraReport,
@@ -31,6 +32,7 @@ from edge.records import (
     TakeSnapshot,
 )
 from edge.spec import WorkerSpec
+from edge.tile_plan import TileBudget
 from edge.worker import Worker, build_camera, load_detectors
 from edge.workers import Inbox, WorkerHandle, WorkerTerms
 
@@ -52,7 +54,8 @@ class Running:
         self.ours, self.theirs = multiprocessing.Pipe()
         self.stopping = threading.Event()
         detectors, troubles = load_detectors(spec)
-        cameras = [build_camera(spec, one, detectors, troubles) for one in spec.cameras]
+        budget = tile_budget(spec.config, spec.cameras)
+        cameras = [build_camera(spec, one, detectors, troubles, budget) for one in spec.cameras]
         worker = Worker(self.theirs, cameras, self.stopping)
         self.thread = threading.Thread(target=worker.run, args=(states or {},))
         self.thread.start()
@@ -118,7 +121,7 @@ def test_a_model_that_cannot_be_loaded_blinds_its_cameras_and_no_others(tmp_path
     detectors, troubles = load_detectors(spec)
     assert detectors == {}
     assert "model bright" in troubles["bright"]
-    watched = build_camera(spec, spec.cameras[0], detectors, troubles)
+    watched = build_camera(spec, spec.cameras[0], detectors, troubles, TileBudget(8.0, 1))
     assert not watched.sees_alerts
 
 
