@@ -5,7 +5,8 @@ and a recent picture that follows the light: dusk and weather come by steps that
 before. What agrees at a distance was turned; what agrees with another preset is the wrong one; what
 is rich in outlines and agrees with nothing shows something else. Fog and night are poor in outlines
 and give no verdict, for they come by steps; outlines that are gone from one picture to the next are
-hidden. A camera that goes over to infrared starts a memory of its own.
+hidden. A camera that goes over to infrared starts a memory of its own; it does so in the dark, so
+what turns grey and smooth from one bright picture to the next is covered.
 
 Pure: pictures and times come in, a verdict goes out; nothing is analysed that is not ``SEEN``.
 """
@@ -13,13 +14,20 @@ Pure: pictures and times come in, a verdict goes out; nothing is analysed that i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import cv2
 import numpy as np
 
-from edge.view_registration import Outline, Registration, outline_of, register, richness
+from edge.view_registration import (
+    Outline,
+    Registration,
+    outline_of,
+    register,
+    register_at,
+    richness,
+)
 from streams.frame import Picture
 
 
@@ -49,6 +57,7 @@ class ViewTerms:
         rich: share of the picture that must hold outlines before a stranger is called one.
         hidden: where less than this share of the usual richness is left at once, something is before
             the lens, or the lens out of focus.
+        daylight: mean grey level, of 0 to 255, from which on no camera goes over to infrared.
         confirm_s, confirm_pictures: so long and so often a wrong view must be seen.
         forget_s: after a longer gap the light may be any; then a stranger is learnt anew.
         renew_s: how often the recent picture is renewed.
@@ -62,6 +71,7 @@ class ViewTerms:
     stranger: float = 0.2
     rich: float = 0.25
     hidden: float = 0.35
+    daylight: float = 60.0
     confirm_s: float = 3.0
     confirm_pictures: int = 3
     forget_s: float = 1800.0
@@ -80,15 +90,25 @@ class ViewVerdict:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Glance:
+    """What is asked of one picture; ``level`` is its mean grey level."""
+
+    outline: Outline
+    richness: float
+    level: float
+    infrared: bool
+
+
 @dataclass(slots=True, eq=False)
 class _Memory:
     """One preset in one kind of light (colour or infrared)."""
 
     anchor: Outline
-    recent: Outline
+    recent: _Glance
     recent_at: tuple[float, float] = (0.0, 0.0)  # where the recent picture lay against the anchor
     recent_s: float = float("-inf")
-    richness: float = 0.0  # of the recent picture
+    doubted_s: float = float("-inf")  # when it was last shown something else instead
 
 
 @dataclass(slots=True)
@@ -117,36 +137,59 @@ class ViewWatch:
             expected: the preset by timetable; None finds it by the picture.
 
         """
-        outline = outline_of(image)
-        infrared = _is_grey(image)
-        if len(self.presets) > 1 and self._moves(outline, now_s):
+        glance = _glance(image)
+        if len(self.presets) > 1 and self._moves(glance.outline, now_s):
             return ViewVerdict(ViewState.MOVING, None)
-        preset = expected or self._find(outline, infrared)
+        preset = expected or self._find(glance)
         if preset is None:
             return self._suspect("", now_s, "looks like none of the presets")
-        return self._compare(image, outline, (preset, infrared), now_s)
+        return self._compare(glance, preset, now_s)
 
-    def _compare(self, image: Picture, outline: Outline, key: tuple[str, bool], now_s: float) -> ViewVerdict:
+    def _compare(self, glance: _Glance, preset: str, now_s: float) -> ViewVerdict:
         """Judge a picture that ought to show a preset."""
-        preset, rich = key[0], richness(image)
-        memory = self._memory(key, outline, now_s, rich)
-        fresh = now_s - memory.recent_s <= self.terms.forget_s
-        if fresh and memory.richness >= self.terms.rich and rich < self.terms.hidden * memory.richness:
-            return self._suspect(preset, now_s, "covered or out of focus of a sudden", ViewState.HIDDEN)
-        lies = self._against(memory, outline)
+        if self._is_hidden(glance, preset, now_s):
+            text = "covered or out of focus of a sudden"
+            return self._suspect(preset, now_s, text, ViewState.HIDDEN)
+        memory = self._memory(preset, glance, now_s)
+        lies = self._against(memory, glance.outline)
         if lies.agreement >= self.terms.agree:
             if lies.shift_frac <= self.terms.follow_frac:
-                return self._seen(preset, memory, (outline, rich), lies, now_s)
+                return self._seen(preset, memory, glance, lies, now_s)
             text = f"turned by {lies.dx_frac:+.3f} of the width, {lies.dy_frac:+.3f} of the height"
             return self._suspect(preset, now_s, text)
-        other = self._find(outline, key[1])
+        other = self._find(glance)
         if other is not None and other != preset:
             return self._suspect(preset, now_s, f"shows preset {other}")
-        if fresh and lies.agreement <= self.terms.stranger and rich >= self.terms.rich:
+        stranger = lies.agreement <= self.terms.stranger and glance.richness >= self.terms.rich
+        if stranger and self._is_fresh(memory, now_s):
             text = f"looks like another place (agreement {lies.agreement:.2f})"
             return self._suspect(preset, now_s, text)
         # fog, night, rain, or light that the memory lacks: nothing speaks for another view
-        return self._seen(preset, memory, (outline, rich), None, now_s)
+        return self._seen(preset, memory, glance, None, now_s)
+
+    def _is_hidden(self, glance: _Glance, preset: str, now_s: float) -> bool:
+        """Whether the outlines of the picture before have gone at once."""
+        memory = self._memories.get((preset, glance.infrared))
+        left = 1.0 if memory is None else glance.richness / max(memory.recent.richness, 1e-6)
+        if memory is not None and left < self.terms.hidden and self._lasts(memory, glance, now_s):
+            return True
+        day = self._memories.get((preset, False))
+        if not glance.infrared or day is None or not self._lasts(day, glance, now_s):
+            return False
+        if glance.richness >= self.terms.rich or day.recent.level < self.terms.daylight:
+            return False
+        # by infrared light leaves glow and shadows go, but edges stay where they were, if it is not dark
+        edges = register_at(day.recent.outline, glance.outline, 0.0, 0.0)
+        return glance.level >= self.terms.daylight / 2 and abs(edges.agreement) <= self.terms.stranger
+
+    def _lasts(self, memory: _Memory, glance: _Glance, now_s: float) -> bool:
+        """Whether a picture may be measured by the outlines of the recent one, and that has any."""
+        same_size = memory.recent.outline.shape == glance.outline.shape
+        return same_size and self._is_fresh(memory, now_s) and memory.recent.richness >= self.terms.rich
+
+    def _is_fresh(self, memory: _Memory, now_s: float) -> bool:
+        """Whether the recent picture still tells what the light is; doubt keeps it so."""
+        return now_s - max(memory.recent_s, memory.doubted_s) <= self.terms.forget_s
 
     def _moves(self, outline: Outline, now_s: float) -> bool:
         last, self._last = self._last, (now_s, outline)
@@ -155,28 +198,30 @@ class ViewWatch:
         lies = register(last[1], outline)
         return lies.agreement < self.terms.agree or lies.shift_frac > self.terms.settle_frac
 
-    def _find(self, outline: Outline, infrared: bool) -> str | None:  # noqa: FBT001 - a property of the picture
+    def _find(self, glance: _Glance) -> str | None:
         """Return the preset that the picture shows; of a camera with one, that one."""
         if len(self.presets) == 1:
             return self.presets[0]
         best, found = self.terms.agree, None
         for preset in self.presets:
-            memory = self._memories.get((preset, infrared))
-            known = memory.recent if memory is not None else self.references.get(preset)
-            if known is None or known.shape != outline.shape:
+            memory = self._memories.get((preset, glance.infrared))
+            known = memory.recent.outline if memory is not None else self.references.get(preset)
+            if known is None or known.shape != glance.outline.shape:
                 continue
-            lies = register(known, outline)
+            lies = register(known, glance.outline)
             if lies.agreement >= best and lies.shift_frac <= self.terms.follow_frac:
                 best, found = lies.agreement, preset
         return found
 
-    def _memory(self, key: tuple[str, bool], outline: Outline, now_s: float, rich: float) -> _Memory:
-        preset, infrared = key
+    def _memory(self, preset: str, glance: _Glance, now_s: float) -> _Memory:
+        key = (preset, glance.infrared)
         memory = self._memories.get(key)
-        if memory is None or memory.anchor.shape != outline.shape:
+        if memory is None or memory.anchor.shape != glance.outline.shape:
             given = self.references.get(preset)
-            anchor = given if given is not None and given.shape == outline.shape and not infrared else outline
-            memory = self._memories[key] = _Memory(anchor, anchor, recent_s=now_s, richness=rich)
+            fits = given is not None and given.shape == glance.outline.shape and not glance.infrared
+            anchor = given if given is not None and fits else glance.outline
+            first = replace(glance, outline=anchor)
+            memory = self._memories[key] = _Memory(anchor, first, recent_s=now_s)
         return memory
 
     def _against(self, memory: _Memory, outline: Outline) -> Registration:
@@ -184,27 +229,21 @@ class ViewWatch:
         by_anchor = register(memory.anchor, outline)
         if by_anchor.agreement >= self.terms.agree:
             return by_anchor
-        by_recent = register(memory.recent, outline)
+        by_recent = register(memory.recent.outline, outline)
         if by_anchor.agreement >= by_recent.agreement:
             return by_anchor
         x, y = memory.recent_at
         return Registration(by_recent.dx_frac + x, by_recent.dy_frac + y, by_recent.agreement)
 
     def _seen(
-        self,
-        preset: str,
-        memory: _Memory,
-        seen: tuple[Outline, float],
-        lies: Registration | None,
-        now_s: float,
+        self, preset: str, memory: _Memory, glance: _Glance, lies: Registration | None, now_s: float
     ) -> ViewVerdict:
-        """Take a picture for the view, and renew what is remembered; ``seen`` is its outline and richness."""
+        """Take a picture for the view, and renew what is remembered."""
         self._wrong.pop(preset, None)
         self._wrong.pop("", None)
         shift = (0.0, 0.0) if lies is None else (lies.dx_frac, lies.dy_frac)
         if now_s - memory.recent_s >= self.terms.renew_s or lies is None:
-            memory.recent, memory.richness = seen
-            memory.recent_s = now_s
+            memory.recent, memory.recent_s = glance, now_s
             memory.recent_at = shift if lies is not None else memory.recent_at
         return ViewVerdict(ViewState.SEEN, preset, shift)
 
@@ -213,6 +252,9 @@ class ViewWatch:
     ) -> ViewVerdict:
         since_s, pictures = self._wrong.get(preset, (now_s, 0))
         self._wrong[preset] = (since_s, pictures + 1)
+        for infrared in (False, True):
+            if (memory := self._memories.get((preset, infrared))) and self._is_fresh(memory, now_s):
+                memory.doubted_s = now_s
         lasting = now_s - since_s >= self.terms.confirm_s and pictures + 1 >= self.terms.confirm_pictures
         state = lasting_state if lasting else ViewState.DOUBT
         return ViewVerdict(state, preset or None, detail=f"{preset}: {detail}" if preset else detail)
@@ -231,6 +273,11 @@ def realigned(image: Picture, shift: tuple[float, float]) -> Picture:
     size = (image.shape[1], image.shape[0])
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.uint8)
+
+
+def _glance(image: Picture) -> _Glance:
+    level = float(image[::8, ::8].mean())
+    return _Glance(outline_of(image), richness(image), level, _is_grey(image))
 
 
 def _is_grey(image: Picture) -> bool:

@@ -89,21 +89,30 @@ def defocused(index: int) -> Image:
     return np.clip(cv2.GaussianBlur(picture(index), (0, 0), 12) + noise, 0, 255).astype(np.uint8)
 
 
-def cloth(index: int) -> Image:
+def grey_cloth(index: int) -> Image:
     rng = np.random.default_rng(4)
     folds = cv2.GaussianBlur(rng.normal(0, 1, (SIZE[1], SIZE[0])).astype(np.float32), (0, 0), 30)
     level = 80 + 30 * folds / folds.std() + np.random.default_rng(index).normal(0, 2, folds.shape)
-    return np.repeat(np.clip(level, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2) + np.array(
-        [0, 4, 9], np.uint8
-    )
+    return np.repeat(np.clip(level, 0, 240).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-@pytest.mark.parametrize("shown", [defocused, cloth])
+def cloth(index: int) -> Image:
+    return grey_cloth(index) + np.array([0, 4, 9], np.uint8)
+
+
+@pytest.mark.parametrize("shown", [defocused, cloth, grey_cloth])
 def test_a_lens_out_of_focus_or_covered_hides_the_view(shown: Callable[[int], Image]) -> None:
     watch = fixed()
     verdicts = visit(watch, shown, 60.0)
     assert [one.state for one in verdicts] == [ViewState.DOUBT, ViewState.DOUBT, *[ViewState.HIDDEN] * 2]
     assert watch.judge(picture(99), 70.0).state is ViewState.SEEN
+
+
+@pytest.mark.parametrize("shown", [cloth, grey_cloth])
+def test_a_cover_that_stays_for_hours_is_not_taken_for_weather(shown: Callable[[int], Image]) -> None:
+    watch = fixed()
+    states = [watch.judge(shown(minutes), 60.0 + 600.0 * minutes).state for minutes in range(12)]
+    assert set(states[2:]) == {ViewState.HIDDEN}
 
 
 def fog(index: int) -> Image:
