@@ -62,7 +62,7 @@ class Novelty:
     """What is new in one box.
 
     Attributes:
-        inside_frac: share of the box's cells that are veiled or paled.
+        inside_frac: share of the box's cells of land that are veiled or paled; in the sky that is cloud.
         around_frac: the same for a belt around it; haze, rain, a change of light reach there too.
         foot_on_land: whether the box's lower edge, or what lies just below it, is land.
 
@@ -156,12 +156,13 @@ class ViewReference:
             slice(max(0, y1 - belt_y), min(rows, y2 + belt_y)),
             slice(max(0, x1 - belt_x), min(columns, x2 + belt_x)),
         )
-        land, new = self._usual.land, self._new
-        n_in, new_in = new[inside].size, int(new[inside].sum())
-        n_out, new_out = new[outer].size - n_in, int(new[outer].sum()) - new_in
+        land = self._usual.land
+        new = self._new & land
+        n_in, new_in = int(land[inside].sum()), int(new[inside].sum())
+        n_out, new_out = int(land[outer].sum()) - n_in, int(new[outer].sum()) - new_in
         foot = land[max(0, y2 - 1) : min(rows, y2 + 2), x1:x2]
         return Novelty(
-            inside_frac=new_in / n_in,
+            inside_frac=new_in / n_in if n_in else 0.0,
             around_frac=new_out / n_out if n_out else 0.0,
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
         )

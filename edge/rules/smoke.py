@@ -6,8 +6,9 @@ Where the detector is sure the vote counts twice, and less time is needed. A box
 sky is a cloud, one in a known source while that works is its chimney.
 
 What is joined over time is a tube. After pyronear's window (pyro-engine ``predictor.py``): of the last
-eight samples at least half must have voted; while it lasts, eight tenths of that are enough; boxes
-wider than 0.4 of the frame are dropped. The window is the last eight samples or the last 80 s,
+eight samples at least half must have voted; while it lasts, eight tenths of that are enough. Boxes
+wider than 0.4 of the frame, which pyronear drops, count where the detector is sure and the change is
+local: a fire 500 m off fills the view. The window is the last eight samples or the last 80 s,
 whichever reaches farther back, so that one picture a minute and one in two seconds both work. A tube
 whose foot wanders off is dust behind a machine, or a shadow.
 """
@@ -106,7 +107,7 @@ class SmokeRule:
         votes = []
         for row, confidence in zip(wanted.xyxy.tolist(), wanted.confidence.tolist(), strict=True):
             box: Box = (row[0] / width, row[1] / height, row[2] / width, row[3] / height)
-            if box[2] - box[0] > self.config.max_width_frac or area(box) <= 0:
+            if area(box) <= 0:
                 continue
             if self.zone is not None and self.zone.covers_frac(box) < 0.3:
                 continue
@@ -126,7 +127,10 @@ class SmokeRule:
             return None
         news = self.memory.novelty(box)
         here = news is not None and news.foot_on_land and news.is_local
-        counts = here or (lasting and strong)
+        if box[2] - box[0] > self.config.max_width_frac:
+            counts = here and strong
+        else:
+            counts = here or (lasting and strong)
         if not counts:
             return None
         new_frac = None if news is None else round(news.inside_frac, 3)

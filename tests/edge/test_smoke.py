@@ -114,12 +114,20 @@ def test_a_plume_that_grows_and_drifts_is_one_alert_in_time(step_s: float, lates
         pytest.param(
             lambda t: [plume(300, 100, 120 - t, 0.2)] if t < 100 else [], id="hardly believed, and shrinking"
         ),
-        pytest.param(lambda _t: [plume(10, 50, 300)], id="as wide as half the frame"),
+        pytest.param(
+            lambda _t: [plume(10, 50, 300, 0.25)], id="hardly believed, and as wide as half the frame"
+        ),
         pytest.param(lambda _t: [replace(plume(), label="car")], id="not smoke at all"),
     ],
 )
 def test_what_is_no_smoke_over_time_is_no_alert(scene: Callable[[float], Sequence[Thing]]) -> None:
     assert "opened" not in phases(story(smoke(), scene, times(200)))
+
+
+def test_a_fire_close_by_that_fills_half_the_frame_is_seen_where_the_detector_is_sure() -> None:
+    assert "opened" in phases(story(smoke(), lambda t: [plume(10, 50, 300)] if t > 20 else [], times(200)))
+    haze = smoke(memory=Memory(HAZE))
+    assert "opened" not in phases(story(haze, lambda _t: [plume(10, 50, 300)], times(200)))
 
 
 @pytest.mark.parametrize(
