@@ -43,10 +43,15 @@ class Plume:
 
 
 def draw_plume(longest: float, rng: np.random.Generator) -> Plume:
-    """Draw the parameters of one plume; small ones are as likely as large ones (log-uniform)."""
+    """Draw the parameters of one plume; small ones are as likely as large ones (log-uniform).
+
+    Lean and ``longest`` are such that boxes come out as those that people drew in 162 pictures of
+    tower cameras (nemo): width over height at 10, 50 and 90 % of them 0.7, 1.4, 2.5 (drawn: 0.8, 1.5,
+    3.2), side of an equal square in a tile of 352 px 17, 73, 227 px (drawn: 16, 85, 257).
+    """
     return Plume(
         length=float(np.exp(rng.uniform(np.log(16), np.log(longest)))),
-        lean=float(rng.beta(1.1, 1.6)),
+        lean=float(rng.beta(2.0, 0.8)),
         side=1 if rng.random() < 0.5 else -1,
         bend=float(rng.uniform(0.0, 1.2)),
         root=float(np.exp(rng.uniform(np.log(0.008), np.log(0.09)))),

@@ -24,6 +24,7 @@ TRIES = 16
 FOOT_TRIES = 12
 LEAST_TEXTURE = 1.8  # mean absolute fine contrast of ground, even hazy; sky has less
 LEAST_SIDE_PX = 7
+LONGEST = 1.4  # centre line of a plume, as a multiple of the picture's side: near fires leave the picture
 BEHIND_RIDGE = 0.35  # share of plumes whose foot is hidden
 
 
@@ -50,7 +51,7 @@ def blend(
     at = _foot(picture, rng)
     if at is None:
         return picture, None
-    plume = draw_plume(size * 0.6, rng)
+    plume = draw_plume(size * LONGEST, rng)
     canvas, foot = canvas_depth(plume, rng)
     depth = place(canvas, foot, plume, at, size)
     alpha = (1 - np.exp(-depth)) * float(rng.uniform(0.5, 1.0))
