@@ -31,6 +31,8 @@ MAX_SPOTS = 200  # of one rule; the youngest go first
 RECENT_BOXES = 9
 GAP_INTERVALS = 3.0
 IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
+SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
+MASKED_FRAC = 0.05
 LIGHT_PX = 160  # samples a row are enough for two means
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
@@ -44,6 +46,8 @@ class SpotSettings:
         grace_s: seconds, unseen and not hidden, after which a spot is over.
         hidden_s: seconds hidden behind something detected that do not count as unseen.
         settle_s: a changed place must keep its new look for this long, over three observations.
+        swap_s: the same where the place was never seen to be left in between: a queue may stand before it.
+        vacant_s: a place without a detection must keep its new look for this long to be left.
         match_iou: overlap from which a detection belongs to a spot.
         same: likeness from which a place without a detection still holds the same vehicle.
         same_seen: the same with a detection on it, which is evidence in itself.
@@ -58,6 +62,8 @@ class SpotSettings:
     grace_s: float = 60.0
     hidden_s: float = 900.0
     settle_s: float = 5.0
+    swap_s: float = 5.0
+    vacant_s: float = 5.0
     match_iou: float = 0.4
     same: float = 0.6
     same_seen: float = 0.45
@@ -82,7 +88,12 @@ class Spot:
     ``hits``: detections; ``present``, ``counted``: observations with it present, and all in which
     it could be judged (not hidden); ``vacant_s``: since when the place is known to be left, or None.
     ``reported``: the rule has spoken of it; ``alarmed``: as an alert, so that it ends only after the
-    whole grace, and not because it is seen seldom. ``moved``: it turned out not to stand.
+    whole grace, and not because it is seen seldom. ``moved``: it turned out not to stand. ``cover``:
+    what the place looked like when something detected hid it, which may stay without being detected.
+    ``steady_s``: up to when it was present, or found exactly here without a gap, whatever its look;
+    ``pending_kept``: the new look came so soon after that nothing can have left and been replaced;
+    ``masked``: something stood before a part of it when its look was taken, so that this look is mixed;
+    ``shaded``: something nearer was seen before a part of it since it was last present.
     """
 
     key: str
@@ -102,11 +113,16 @@ class Spot:
     is_present: bool = True
     is_hidden: bool = False
     vacant_s: float | None = None
+    cover: Look | None = None
     pending: Look | None = None
     pending_s: float = 0.0
     pending_at: datetime | None = None
     pending_seen: int = 0
     pending_hits: int = 0
+    pending_kept: bool = False
+    masked: bool = False
+    shaded: bool = False
+    steady_s: float = -math.inf
     jumped_s: float | None = None
     reported: bool = False
     alarmed: bool = False
@@ -193,7 +209,7 @@ class SpotMemory:
                 ended.append(spot)
         self.spots = [spot for spot in self.spots if spot not in ended] + born
         matched = set(matches.values())
-        self._start([one for i, one in enumerate(vehicles) if i not in matched], seen)
+        self._start([one for i, one in enumerate(vehicles) if i not in matched], around, seen)
         ended += self._merge()
         if len(self.spots) > MAX_SPOTS:
             self.spots.sort(key=lambda spot: (not spot.alarmed, spot.since_s))
@@ -221,14 +237,19 @@ class SpotMemory:
         """Update one spot; return its successor where another vehicle has taken the place."""
         likeness = looks.alike(spot.look, seen.image, spot.place)
         spot.is_hidden = False
+        kept = seen.monotonic_s - spot.steady_s <= GAP_INTERVALS * self.settings.interval_s
+        if kept and found is not None and iou(found.box, spot.box) >= SAME_PLACE_IOU:
+            spot.steady_s = seen.monotonic_s
         if found is not None and likeness >= self.settings.same_seen:
-            self._sighted(spot, seen, found, likeness)
+            if self._sighted(spot, seen, found, likeness):
+                spot.masked = _is_masked(spot.place, others)
             return None
         if found is None and likeness >= self.settings.same:
             self._stays(spot, seen)
             return None
         spot.is_present = False
-        if any(_hides(one.box, spot.place) for one in others) or _stands_before(found, spot.place):
+        spot.shaded = spot.shaded or (self._is_patient and _is_masked(spot.place, others))
+        if self._is_covered(spot, seen, found, others):
             spot.is_hidden = True
             spot.hidden_s += observed_s
             if spot.hidden_s <= self.settings.hidden_s:
@@ -238,50 +259,74 @@ class SpotMemory:
             spot.moved = spot.reported
             _restart(spot, seen, found)
             return None
-        spot.counted += 1
-        spot.unseen_s += observed_s
-        return self._changed(spot, seen, found)
+        if found is None or not spot.shaded:
+            spot.counted += 1
+            spot.unseen_s += observed_s
+        return self._changed(spot, seen, found, kept=kept)
 
-    def _sighted(self, spot: Spot, seen: Observation, found: Seen, likeness: float) -> None:
+    def _is_covered(self, spot: Spot, seen: Observation, found: Seen | None, others: Sequence[Seen]) -> bool:
+        """Whether something stands before a place, seen now, or then and looking the same since."""
+        if any(_hides(one.box, spot.place) for one in others) or _stands_before(found, spot.place):
+            spot.cover = looks.take(seen.image, spot.place)
+            return True
+        if spot.cover is None or found is not None:
+            return False
+        return looks.alike(spot.cover, seen.image, spot.place) >= self.settings.same
+
+    def _sighted(self, spot: Spot, seen: Observation, found: Seen, likeness: float) -> bool:
+        """Count a detection of the vehicle; return whether its look was taken anew."""
         spot.detected(found)
         self._stays(spot, seen)
         if spot.hits == 5:  # the first boxes, taken while it rolled to a stop, are the least exact
             spot.place = spot.box
             spot.look = looks.take(seen.image, spot.place)
-            return
+            return True
         drifts = likeness < self.settings.same and _away_bl(spot.box, spot.place) > self.settings.drift_bl
         spot.moved = drifts and not spot.alarmed
+        return False
 
     def _stays(self, spot: Spot, seen: Observation) -> None:
         spot.present += 1
         spot.counted += 1
         spot.is_present = True
         spot.last_present_s, spot.last_present_at = seen.monotonic_s, seen.captured_at
+        spot.steady_s = seen.monotonic_s
+        spot.shaded = False
         spot.unseen_s = spot.hidden_s = 0.0
-        spot.vacant_s = spot.pending = None
+        spot.vacant_s = spot.pending = spot.cover = None
         spot.look = looks.blend(spot.look, looks.take(seen.image, spot.place), 0.1)
 
-    def _changed(self, spot: Spot, seen: Observation, found: Seen | None) -> Spot | None:
+    def _changed(self, spot: Spot, seen: Observation, found: Seen | None, *, kept: bool) -> Spot | None:
         likeness = -1.0 if spot.pending is None else looks.alike(spot.pending, seen.image, spot.place)
         if likeness < self.settings.same:
             spot.pending = looks.take(seen.image, spot.place)
             spot.pending_s, spot.pending_at = seen.monotonic_s, seen.captured_at
             spot.pending_seen, spot.pending_hits = 1, int(found is not None)
+            spot.pending_kept = kept and found is not None and self._is_patient and spot.masked
             return None
         spot.pending_seen += 1
         spot.pending_hits += found is not None
-        settled = seen.monotonic_s - spot.pending_s >= self.settings.settle_s and spot.pending_seen >= 3
-        if not settled:
+        taken = spot.pending_hits * 2 >= spot.pending_seen
+        needed_s = self.settings.vacant_s
+        if taken:
+            sure = spot.pending_kept or spot.unseen_s > 0 or not spot.shaded  # that it stayed, or left
+            needed_s = self.settings.settle_s if sure else self.settings.swap_s
+        if seen.monotonic_s - spot.pending_s < needed_s or spot.pending_seen < 3:
             return None
-        if spot.pending_s == spot.jumped_s:  # everything changed with it: the light, not the vehicle
+        if spot.pending_kept or spot.pending_s == spot.jumped_s:  # what hid it left, or the light jumped
             if found is not None:
                 spot.look = looks.take(seen.image, spot.place)
                 self._sighted(spot, seen, found, 1.0)
             return None
-        if spot.pending_hits * 2 < spot.pending_seen:
+        if not taken:
             spot.vacant_s = spot.pending_s if spot.vacant_s is None else spot.vacant_s
             return None
         return _successor(spot, seen, found) if found is not None else None
+
+    @property
+    def _is_patient(self) -> bool:
+        """Whether a vehicle found on a place may be the old one, whatever the place looks like."""
+        return self.settings.swap_s > self.settings.settle_s
 
     def _light_jumped(self, seen: Observation) -> bool:
         """Whether the whole picture changed at once: lamps, infrared, a camera that adjusts itself."""
@@ -305,12 +350,14 @@ class SpotMemory:
         doubtful = spot.seen_frac < LEAST_SEEN_FRAC and spot.counted >= 30
         return (passing or sparse or doubtful) and now_s > spot.since_s
 
-    def _start(self, vehicles: Sequence[Seen], seen: Observation) -> None:
+    def _start(self, vehicles: Sequence[Seen], around: Sequence[Seen], seen: Observation) -> None:
         for one in vehicles:
             if any(spot.is_present and _doubles(one.box, spot) for spot in self.spots):
                 continue
             taken = {spot.key for spot in self.spots}
-            self.spots.append(_fresh(one, seen, taken))
+            spot = _fresh(one, seen, taken)
+            spot.masked = _is_masked(spot.place, [other for other in around if other is not one])
+            self.spots.append(spot)
 
     def _merge(self) -> list[Spot]:
         """Drop the weaker of two spots that show one vehicle."""
@@ -387,6 +434,11 @@ def _hides(box: Box, place: Box) -> bool:
         return False
     in_front = box[3] > place[3] + IN_FRONT_FRAC * (place[3] - place[1])
     return width * height >= (0.15 if in_front else 0.4) * area(place)
+
+
+def _is_masked(place: Box, others: Sequence[Seen]) -> bool:
+    """Whether something nearer stands before a part of a place."""
+    return any(one.box[3] > place[3] and overlap_of_smaller(one.box, place) >= MASKED_FRAC for one in others)
 
 
 def _stands_before(found: Seen | None, place: Box) -> bool:

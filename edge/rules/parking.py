@@ -24,6 +24,7 @@ MIN_HITS = 3  # detections; less is a slip of the detector, however long the pla
 MIN_EVIDENCE = 0.15
 # a detector that is sure of a vehicle whenever it finds it may find it seldom
 SURE_CONFIDENCE, SURE_HITS, SURE_EVIDENCE = 0.4, 8, 0.05
+SWAP_S, VACANT_S = 90.0, 20.0  # a queue may wait before a parked car for a red phase
 MIN_PRESENT_FRAC = 0.6  # and this share it must have been present in; a queue's places are not
 
 
@@ -48,7 +49,9 @@ class ParkingRule:
 
     def __post_init__(self) -> None:
         """Make an empty memory."""
-        settings = SpotSettings(interval_s=self.interval_s, grace_s=self.config.grace_s)
+        settings = SpotSettings(
+            interval_s=self.interval_s, grace_s=self.config.grace_s, swap_s=SWAP_S, vacant_s=VACANT_S
+        )
         self._memory = SpotMemory(settings)
 
     @property

@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from shapely import contains_xy
 from shapely.geometry import MultiPoint, Point
 
@@ -53,6 +54,30 @@ class RoadState:
     speed_bl_s: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Raster:
+    """The zone's bounds as 96 x 96 points; ``inside``: bool, by row and column, those in the zone."""
+
+    xs: npt.NDArray[np.float64]
+    ys: npt.NDArray[np.float64]
+    inside: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, zone: Zone) -> _Raster:
+        x1, y1, x2, y2 = zone.polygon.bounds
+        xs, ys = np.linspace(x1, x2, 96), np.linspace(y1, y2, 96)
+        return cls(xs, ys, np.asarray(contains_xy(zone.polygon, *np.meshgrid(xs, ys)), np.bool_))
+
+    def occupancy_frac(self, boxes: Sequence[Box]) -> float:
+        """Return the share of the zone under boxes."""
+        covered = np.zeros_like(self.inside)
+        for x1, y1, x2, y2 in boxes:
+            left, right = np.searchsorted(self.xs, (x1, x2))
+            top, bottom = np.searchsorted(self.ys, (y1, y2))
+            covered[top:bottom, left:right] = True
+        return float((covered & self.inside).sum() / max(self.inside.sum(), 1))
+
+
 @dataclass(slots=True)
 class Road:
     """The memory of one zone's traffic."""
@@ -68,9 +93,11 @@ class Road:
     _last_flow_s: dict[tuple[int, int], float] = field(default_factory=dict)  # by cell (column, row)
     _growth: tuple[float, float] = (0.0, 0.0)  # which way queues grow, in fractions of the frame
     _passages_s: list[float] = field(default_factory=list)  # anywhere in the zone, oldest first
+    _raster: _Raster = field(init=False)
 
     def __post_init__(self) -> None:
         """Make an empty memory."""
+        self._raster = _Raster.of(self.zone)
         settings = SpotSettings(interval_s=self.interval_s, grace_s=max(20.0, 4 * self.interval_s))
         self._memory = SpotMemory(settings)
 
@@ -95,7 +122,7 @@ class Road:
         state = RoadState(
             standing=standing,
             moving=moving,
-            occupancy_frac=self._occupancy([*(spot.box for spot in standing), *moving]),
+            occupancy_frac=self._raster.occupancy_frac([*(spot.box for spot in standing), *moving]),
             queue_bl=queue_length_bl(standing),
             speed_bl_s=self._speed(seen, len(standing), vehicles),
         )
@@ -106,21 +133,6 @@ class Road:
         there = spot.is_present or spot.is_hidden or now_s - spot.last_present_s <= recent_s
         steady = spot.present_frac >= 0.6 and spot.hits >= 2 and spot.vacant_s is None
         return there and steady and spot.dwell_s(now_s) >= self.stop_time_s
-
-    def _occupancy(self, boxes: Sequence[Box]) -> float:
-        """Return the share of the zone under boxes, counted on a raster of 1/96 of the frame."""
-        x1, y1, x2, y2 = self.zone.polygon.bounds
-        xs = np.linspace(x1, x2, 96)
-        ys = np.linspace(y1, y2, 96)
-        inside = self._raster(xs, ys)
-        covered = np.zeros_like(inside)
-        for box in boxes:
-            covered |= ((ys >= box[1]) & (ys <= box[3]))[:, None] & ((xs >= box[0]) & (xs <= box[2]))[None, :]
-        return float((covered & inside).sum() / max(inside.sum(), 1))
-
-    def _raster(self, xs: np.ndarray[Any, Any], ys: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        grid_x, grid_y = np.meshgrid(xs, ys)
-        return np.asarray(contains_xy(self.zone.polygon, grid_x, grid_y), np.bool_)
 
     def _speed(self, seen: Observation, standing: int, vehicles: Sequence[Seen]) -> float:
         speeds = [
@@ -196,7 +208,7 @@ class Road:
         ]
         return max(passed, default=-math.inf)
 
-    def _learn_growth(self, places: np.ndarray[Any, Any], since_s: np.ndarray[Any, Any]) -> None:
+    def _learn_growth(self, places: npt.NDArray[np.float64], since_s: npt.NDArray[np.float64]) -> None:
         axis = np.linalg.svd(places - places.mean(axis=0))[2][0]
         along = places @ axis
         if along.std() < 1e-6 or since_s.std() < 1e-6:

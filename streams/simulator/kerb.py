@@ -39,6 +39,7 @@ BAY_X = {False: (7.4,), True: (9.3, 15.5)}  # legal places, right behind the end
 AT_KERB_M, BESIDE_M = 3.0, 1.75  # from the lane's middle: at the kerb, and in the second row
 ILLEGAL_FRAC, BUS_FRAC, DELIVERY_FRAC = 0.28, 0.08, 0.15
 SECOND_ROW_FRAC = 0.5  # of the streets
+BEHIND_M = 9.0  # so far along the kerb a vehicle in the second row hides and blocks the first
 GONE_M = 14.0  # a place is free once the vehicle that left is so far
 LONG_FRAC, SHORT_FRAC = (1.12, 3.0), (0.03, 0.9)  # how long stays are, in legal times
 
@@ -91,9 +92,17 @@ class KerbStory:
             if left_m is not None and spot.log.mover.s_m - left_m > GONE_M:
                 spot.next_s = now_s + float(self.rng.uniform(8, 120))
                 spot.log = spot.waits_for = None
-        elif spot.waits_for is None and now_s >= spot.next_s:
+        elif spot.waits_for is None and now_s >= spot.next_s and self._is_accessible(spot, now_s):
             spot.waits_for = self._stop(spot)
             traffic.plan_stop(self.lane.id, spot.waits_for, now_s + spot.waits_for.at_m / self.lane.speed_m_s)
+
+    def _is_accessible(self, spot: _Spot, now_s: float) -> bool:
+        """Whether a vehicle can come: nobody parks behind the second row, nor hides a short stay with it."""
+        others = self.spots if spot in self.second_row else self.second_row
+        near = [one for one in others if abs(one.x_m - spot.x_m) < BEHIND_M and one.waits_for is not None]
+        if spot not in self.second_row:
+            return not near
+        return all(one.log is not None and now_s - one.log.started_s > LEGAL_S + 30 for one in near)
 
     def _stop(self, spot: _Spot) -> KerbStop:
         rng, model = self.rng, None

@@ -52,8 +52,8 @@ def _pool(number: int) -> tuple[VehicleModel, ...]:
 
 
 def drawn_from_pool(rng: np.random.Generator, cars_only: bool) -> VehicleModel:  # noqa: FBT001 - the seam's
-    """Draw from 200 vehicles made once: scenes of hours need no new mesh each."""
-    pool = _pool(200)
+    """Draw from 60 vehicles made once: scenes of hours need no new mesh each."""
+    pool = _pool(60)
     while True:
         model = pool[int(rng.integers(len(pool)))]
         if not cars_only or model.label == "car":

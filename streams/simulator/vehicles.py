@@ -134,9 +134,9 @@ class MeshBuilder:
         for row, polygon in enumerate(self.polygons):
             corners = [known.setdefault(vertex, len(known)) for vertex in polygon]
             faces[row] = corners + corners[-1:] * (MAX_CORNERS - len(corners))
-            points = np.asarray(polygon)
-            following = np.roll(points, -1, axis=0)
-            normal = np.cross(points, following).sum(axis=0)
+            x, y, z = np.asarray(polygon).T
+            u, v, w = np.asarray([*polygon[1:], polygon[0]]).T
+            normal = np.asarray((y @ w - z @ v, z @ u - x @ w, x @ v - y @ u))  # of all cross products
             normals[row] = normal / max(float(np.linalg.norm(normal)), 1e-9)
         looks = [(self.paint, PAINT_GLOSS) if m == "paint" else MATERIALS[m] for m in self.materials]
         return Mesh(
