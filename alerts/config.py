@@ -101,11 +101,15 @@ class BrokerSettings(StrictModel):
 
 
 class ConsumeSettings(StrictModel):
-    """How messages come in."""
+    """How messages come in.
+
+    What comes within ``batch_wait_s`` is one transaction, of ``batch`` messages at most: a longer wait costs
+    an alert that much and saves the processor a transaction for every message.
+    """
 
     receive_maximum: Annotated[int, Field(ge=10, le=65535)] = 2000
     batch: Annotated[int, Field(ge=1, le=10_000)] = 500
-    batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.02
+    batch_wait_s: Annotated[float, Field(ge=0, le=1)] = 0.25
     session_expiry_s: Annotated[int, Field(ge=60)] = 7 * 24 * 3600
 
 

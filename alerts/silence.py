@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from alerts.config import WatchSettings
@@ -67,7 +67,7 @@ def open_silences(database: Database, now: datetime, listening_since: datetime, 
     with database.read() as session:
         quiet = [
             edge.id
-            for edge in session.scalars(_watched())
+            for edge in session.scalars(_watched().where(_perhaps_silent(now, watch)))
             if silent_since(_heard(edge), now, listening_since, watch) is not None
         ]
     opened = 0
@@ -91,6 +91,13 @@ def close_silence(session: Session, edge: Edge, now: datetime) -> None:
     _say(session, edge, Phase.CLOSED, now, reason="heard_again")
     edge.silent_alert_id, edge.silent_since = None, None
     journal.changed(session, "edge", edge.id, "heard")
+
+
+def _perhaps_silent(now: datetime, watch: WatchSettings) -> ColumnElement[bool]:
+    """Leave out, of thousands, the boxes whose health came in time; a time to come says nothing."""
+    heard_since = now - timedelta(seconds=watch.health_missing_s)
+    in_time = Edge.online & Edge.health_received_at.between(heard_since, now)
+    return or_(~in_time, Edge.health_received_at.is_(None))
 
 
 def _watched() -> Select[Edge]:
