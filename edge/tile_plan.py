@@ -25,6 +25,7 @@ from streams.frame import Frame
 
 SHRINK = 1.1  # a tile may be so much larger than the model's input, where that saves one in a row
 OVERLAP_FRAC = 0.1  # of a tile's side: a plume smaller than that is whole in one tile at least
+NO_HORIZON_FRAC = 0.45  # where looking begins without one: far things stand in the middle
 LEARN_EVERY_S = 600.0  # light, haze and presets move a learnt horizon
 NEVER_S = float("-inf")
 
@@ -66,20 +67,18 @@ class TileBudget:
 def tiles_of(size_px: tuple[int, int], tile_px: int, horizon: Rows | None) -> list[tuple[Tile, bool]]:
     """Lay tiles over a picture, those along the horizon first; tell of each whether it lies there.
 
-    Without a horizon every tile counts as lying there. ``size_px``: (width, height).
+    Without a horizon every tile may lie there, those in the middle come first. ``size_px``: (width, height).
     """
     width, height = size_px
     across, side = _count_and_side(width, tile_px)
     wide, high = min(side, width), min(side, height)
-    lefts = _spread(width - wide, across)
-    if horizon is None:
-        tops = _spread(height - high, _count(height, side))
-        return [(Tile(left, top, wide, high), True) for top in tops for left in lefts]
+    lefts = [0] if across == 1 else [round(at) for at in np.linspace(0, width - wide, across)]
+    known = np.full(across, NO_HORIZON_FRAC) if horizon is None else horizon
     band, others = [], []
-    for left, rows in zip(lefts, np.array_split(horizon, across), strict=True):
+    for left, rows in zip(lefts, np.array_split(known, across), strict=True):
         top = round(min(max(float(rows.mean()) * height - high / 2, 0), height - high))
         band.append((Tile(left, top, wide, high), True))
-        others += [(Tile(left, other, wide, high), False) for other in _beyond(top, high, height)]
+        others += [(Tile(left, other, wide, high), horizon is None) for other in _beyond(top, high, height)]
     return band + others
 
 
@@ -91,10 +90,6 @@ def _count(length: int, side: int) -> int:
 def _count_and_side(width: int, tile_px: int) -> tuple[int, int]:
     """Return how many tiles cover a width, and their side in px: larger ones where they save one."""
     return min((_count(width, side), side) for side in (tile_px, round(SHRINK * tile_px)))
-
-
-def _spread(room: int, count: int) -> list[int]:
-    return [0] if count == 1 else [round(at) for at in np.linspace(0, room, count)]
 
 
 def _beyond(top: int, high: int, height: int) -> list[int]:
@@ -140,20 +135,27 @@ class TilePlanner:
             return []  # the picture itself is no larger than a tile
         for tile, _ in self._tiles:
             self._stirred[tile] = self._stirred.get(tile, 0) + _cells_in(changed, tile, frame)
-        wanted = [tile for tile, band in self._tiles if band or self._stirred[tile] or tile in self._saw]
+        wanted = self._wanted(now_s)
+        granted = len(wanted)
+        if self.budget is not None:
+            granted = self.budget.take(self.camera, granted, frame.monotonic_s)
+        chosen = wanted[:granted]
+        self._looked_s |= dict.fromkeys(chosen, now_s)
+        self._stirred |= dict.fromkeys(chosen, 0)
+        return chosen
+
+    def _wanted(self, now_s: float) -> list[Tile]:
+        """Return the tiles to look at, most urgent first; of those at rest no more than make a row."""
         order = {tile: index for index, (tile, _) in enumerate(self._tiles)}
 
         def rank(tile: Tile) -> tuple[bool, float, int]:
             waited_s = now_s - self._looked_s.get(tile, NEVER_S)
             return (tile not in self._saw, -waited_s * (1 + self._stirred[tile]), order[tile])
 
-        granted = len(wanted)
-        if self.budget is not None:
-            granted = self.budget.take(self.camera, granted, frame.monotonic_s)
-        chosen = sorted(wanted, key=rank)[:granted]
-        self._looked_s |= dict.fromkeys(chosen, now_s)
-        self._stirred |= dict.fromkeys(chosen, 0)
-        return chosen
+        awake = {tile for tile in order if self._stirred[tile] or tile in self._saw}
+        resting = sorted((tile for tile, band in self._tiles if band and tile not in awake), key=rank)
+        a_row = len({tile.left for tile in order})
+        return sorted((*awake, *resting[:a_row]), key=rank)
 
     def saw(self, found: Detections) -> None:
         """Remember where something was found: there it is looked at next time first."""

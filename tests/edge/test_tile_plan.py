@@ -129,6 +129,16 @@ def test_without_a_change_the_tiles_along_the_horizon_are_looked_at() -> None:
     assert 1 + len(eye.band) <= 9 / 2, "at most half of the runs of exhaustive tiles"
 
 
+def test_without_a_horizon_looking_begins_in_the_middle_and_goes_round() -> None:
+    eye = Eye()
+    eye.planner.horizon_of = lambda _size: None
+    eye.image = np.full_like(eye.image, 90)
+    rounds = [eye.plan(float(second)) for second in range(3)]
+    assert [len(tiles) for tiles in rounds] == [3, 3, 3]
+    assert {tile.top for tile in rounds[0]} == {134}
+    assert len({tile for tiles in rounds for tile in tiles}) == 9
+
+
 def test_a_change_elsewhere_is_looked_at_too_and_until_it_was() -> None:
     eye = Eye(TileBudget(1.0, 1))
     low = eye.others[-1]
