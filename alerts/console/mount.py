@@ -21,6 +21,7 @@ from alerts.console import login
 from alerts.console.audit import audit_page
 from alerts.console.board import Board
 from alerts.console.cameras import cameras_page
+from alerts.console.catalogue import catalogue_page
 from alerts.console.context import (
     Console,
     KeepPicture,
@@ -57,6 +58,7 @@ _PAGES: dict[str, Build] = {
     "/incidents/{incident_id}": incident_page,
     "/cameras": cameras_page,
     "/statistics": statistics_page,
+    "/catalogue": catalogue_page,
     "/users": people_page,
     "/audit": audit_page,
 }

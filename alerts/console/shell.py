@@ -23,6 +23,7 @@ PAGE_RIGHTS = {
     "/incidents/{incident_id}": Right.LOOK,
     "/cameras": Right.FLEET,
     "/statistics": Right.LOOK,
+    "/catalogue": Right.LOOK,
     "/users": Right.ADMIN,
     "/audit": Right.ADMIN,
 }
@@ -30,6 +31,7 @@ _NAV = (
     ("wall", "/"),
     ("cameras", "/cameras"),
     ("statistics", "/statistics"),
+    ("catalogue", "/catalogue"),
     ("users", "/users"),
     ("audit", "/audit"),
 )

@@ -43,6 +43,8 @@ _API: dict[Rule, str] = {
         GET  /map/incidents
         GET  /catalogue
         GET  /catalogue/versions
+        GET  /catalogue.csv
+        GET  /catalogue.xlsx
         GET  /areas
         GET  /in-charge
         GET  /roster

@@ -1,8 +1,10 @@
 """The city's own data: the event catalogue, areas, rosters, and who is in charge where."""
 
+import tempfile
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -14,14 +16,18 @@ from alerts.catalogue.filing import LoadedCatalogue
 from alerts.catalogue.model import Category, Department, Flow, Item
 from alerts.catalogue.read import read_catalogue
 from alerts.catalogue.service import VersionView
+from alerts.catalogue.write import write_catalogue
 from alerts.http.auth import Ctx, SomeUser
+from alerts.http.context import Context
 from alerts.http.fleet import GEOJSON
 from alerts.http.incidents import in_range
 from alerts.http.uploads import FileName, received, refusal
 from alerts.sheets import MAX_BYTES as MAX_TABLE_BYTES
+from alerts.texts import Language
 from towerwatch.errors import ConfigError
 
 router = APIRouter(prefix="/api/v1", tags=["city"])
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class CatalogueView(BaseModel):
@@ -34,6 +40,14 @@ class CatalogueView(BaseModel):
     categories: tuple[Category, ...]
     items: tuple[Item, ...]
     flows: tuple[Flow, ...]
+
+
+class WantedTable(BaseModel):
+    """Which version, the one that counts without one, and the language of the headings."""
+
+    model_config = ConfigDict(extra="forbid")
+    version: int | None = Field(default=None, ge=1, lt=2**63)
+    language: Language = "zh"
 
 
 class Checked(BaseModel):
@@ -70,6 +84,18 @@ def get_catalogue(
 def list_catalogues(context: Ctx, _user: SomeUser) -> tuple[VersionView, ...]:
     """List what was imported, newest first."""
     return context.services.catalogue.list_versions()
+
+
+@router.get("/catalogue.csv")
+def get_catalogue_csv(wanted: Annotated[WantedTable, Query()], context: Ctx, _user: SomeUser) -> Response:
+    """Return a version as CSV, to be edited and imported again; departments are not in it."""
+    return _table(wanted, context, ".csv", "text/csv; charset=utf-8")
+
+
+@router.get("/catalogue.xlsx")
+def get_catalogue_xlsx(wanted: Annotated[WantedTable, Query()], context: Ctx, _user: SomeUser) -> Response:
+    """Return a version as XLSX, to be edited and imported again."""
+    return _table(wanted, context, ".xlsx", XLSX)
 
 
 @router.post("/catalogue")
@@ -134,6 +160,16 @@ async def import_roster(request: Request, context: Ctx, user: SomeUser, name: Fi
         except ConfigError as error:
             raise refusal(error) from None
     return Imported(count=await run_in_threadpool(areas.import_roster, rows, user.name))
+
+
+def _table(wanted: WantedTable, context: Context, ending: str, media_type: str) -> Response:
+    found = context.services.catalogue.get(wanted.version)
+    with tempfile.TemporaryDirectory(prefix="towerwatch-") as folder:
+        path = Path(folder) / f"catalogue{ending}"
+        write_catalogue(found.catalogue, path, language=wanted.language)
+        body = path.read_bytes()
+    headers = {"Content-Disposition": f'attachment; filename="catalogue-{found.version}{ending}"'}
+    return Response(body, media_type=media_type, headers=headers)
 
 
 def _catalogue_view(found: LoadedCatalogue) -> CatalogueView:

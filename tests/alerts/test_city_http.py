@@ -9,6 +9,7 @@ from area_kit import ROSTER, town
 from catalogue_kit import DEPARTMENTS, flow_row, table, write_xlsx
 from central_kit import alert, apply_all, place
 
+from alerts.catalogue.read import read_catalogue
 from alerts.config import ServeSettings
 from alerts.enrol import edge_of_token, enrol
 from alerts.http.app import make_api
@@ -151,3 +152,15 @@ def test_what_has_not_changed_is_not_sent_again(admin, context):
     assert first.headers["Cache-Control"] == "private, no-cache"
     context.services.incidents.confirm(1, user="li")
     assert admin.get("/api/v1/incidents", headers=known).status_code == 200
+
+
+@pytest.mark.parametrize("ending", [".csv", ".xlsx"])
+def test_a_catalogue_comes_back_as_the_table_that_it_went_in_as(admin, tmp_path, ending):
+    given = write_xlsx(tmp_path / "given.xlsx", table(flow_row()))
+    admin.post("/api/v1/catalogue", params={"name": "given.xlsx"}, content=given.read_bytes())
+    got = admin.get(f"/api/v1/catalogue{ending}", params={"language": "en"})
+    assert f'filename="catalogue-1{ending}"' in got.headers["content-disposition"]
+    (tmp_path / f"got{ending}").write_bytes(got.content)
+    if ending == ".xlsx":  # which has the departments too
+        assert read_catalogue(tmp_path / "got.xlsx").digest() == read_catalogue(given).digest()
+    assert admin.get(f"/api/v1/catalogue{ending}", params={"version": 7}).status_code == 404

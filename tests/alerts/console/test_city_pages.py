@@ -11,9 +11,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from area_kit import town
+from catalogue_kit import flow_row, table, write_xlsx
 from console_site import Site, at_console, notices, until
 from console_world import PASSWORD, World, parked_car
-from nicegui import Client
+from nicegui import Client, ui
+from nicegui.events import UploadEventArguments
 from sqlalchemy import update
 
 from alerts.areas.geojson import read_areas
@@ -174,3 +176,56 @@ def test_the_audit_is_found_by_person_and_incident_and_verified(world: World) ->
     with world.database.write() as session:
         session.execute(update(AuditRow).where(AuditRow.seq == 2).values(actor="nobody"))
     assert world.services.audit.verify().fault is not None
+
+
+class _File:
+    """A file as the browser sends it."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name, self._data = name, data
+
+    async def read(self) -> bytes:
+        return self._data
+
+
+async def hand_in(client: Client, name: str, data: bytes) -> None:
+    """Choose a file in the dialog that is open."""
+    *_, upload = [element for element in client.elements.values() if isinstance(element, ui.upload)]
+    event = UploadEventArguments(sender=upload, client=client, file=_File(name, data))  # type: ignore[arg-type]
+    for handler in upload._upload_handlers:
+        await handler(event)
+
+
+def texts_of(client: Client) -> str:
+    """Return what a page says, its markup with it."""
+    return "\n".join(f"{e._text or ''}{e.props.get('innerHTML', '')}" for e in client.elements.values())
+
+
+def test_a_catalogue_is_searched_and_a_new_one_goes_in_whole_or_not_at_all(
+    world: World, tmp_path: Path
+) -> None:
+    catalogues = world.services.catalogue
+    good = write_xlsx(tmp_path / "good.xlsx", table(flow_row())).read_bytes()
+    bad = write_xlsx(tmp_path / "bad.xlsx", table(flow_row(severity="dire", accept="soon"))).read_bytes()
+
+    async def use(site: Site) -> None:
+        text, _ = await site.page("/catalogue?q=交警")
+        assert "010101" not in text
+        assert "公安交警支队" in text
+        assert (await site.http.get("/catalogue?version=99&category=xx")).status_code == 200
+        _, client = await site.page("/catalogue?category=05")
+        press(client, "import")
+        await hand_in(client, "bad.xlsx", bad)
+        assert "发现 2 处问题" in texts_of(client)
+        assert "K severity" in texts_of(client)
+        await hand_in(client, "good.xlsx", good)
+        assert "1 个大类、1 个小类、1 个流程" in texts_of(client)
+        assert catalogues.get().version == 1
+        press(client, "Enter")
+        await until(lambda: catalogues.get().version == 2, "the new version")
+        site.enter("west")
+        text, _ = await site.page("/catalogue")
+        assert "data-do" not in text
+
+    at_console(world, use, name="chief")
+    assert catalogues.list_versions()[0].imported_by == "chief"
