@@ -279,6 +279,8 @@ def conditions(wanted: IncidentFilter) -> list[ColumnElement[bool]]:
     found = wanted.within.incidents() + Within(area=wanted.area).incidents()
     if wanted.states:
         found.append(Incident.state.in_(sorted(wanted.states)))
+        if wanted.states <= OPEN_STATES:
+            found.append(Incident.open.is_(True))  # few are: an index finds them among all that are over
     if wanted.ids:
         found.append(Incident.id.in_(sorted(wanted.ids)))
     if wanted.kinds:

@@ -225,6 +225,9 @@ class Incident(Base):
         Index("ix_incidents_correlate", "kind", "open", "correlation_key"),
         Index("ix_incidents_state_id", "state", "id"),
         Index("ix_incidents_updated_at_id", "updated_at", "id"),
+        Index("ix_incidents_open_id", "open", "id"),  # the queue
+        Index("ix_incidents_place", "lat_deg", "lon_deg"),  # the map
+        Index("ix_incidents_state_at", "state_at"),  # retention: what has been over for how long
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
@@ -340,6 +343,8 @@ class EvidenceBlob(Base):
     """A file that lies in the evidence store, checked against its digest."""
 
     __tablename__ = "evidence_blobs"
+    # what is kept, oldest first, with its size: retention reads nothing else
+    __table_args__ = (Index("ix_evidence_blobs_kept", "deleted_at", "received_at", "sha256", "bytes"),)
 
     sha256: Mapped[str] = mapped_column(Digest, primary_key=True)
     bytes: Mapped[int] = mapped_column(BigInteger)
@@ -450,7 +455,7 @@ class Delivery(Base):
     __table_args__ = (
         CheckConstraint("state in ('pending', 'sent', 'failed')", name="state"),
         UniqueConstraint("key", "target"),
-        Index("ix_deliveries_due", "state", "next_try_at"),
+        Index("ix_deliveries_due", "target", "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
