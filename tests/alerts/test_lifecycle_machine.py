@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
+import pytest
 from central_kit import alert, apply_all
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,7 +25,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from alerts.apply import apply_message
@@ -31,6 +33,7 @@ from alerts.config import CentralConfig, ConsoleSettings, WebhookSettings
 from alerts.handling import handling_of
 from alerts.http.app import create_app
 from alerts.http.context import make_context
+from alerts.outbox import Owed, Sender
 from alerts.store import audit
 from alerts.store.database import Database
 from alerts.store.tables import AuditRow, Command, Delivery, Incident, Task, TimelineEntry
@@ -77,13 +80,27 @@ class Fragile(Database):
     """Loses what a transaction did, when told to."""
 
     crash = False
+    spared = 0  # transactions that are still committed before the one that is lost
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         with super().write() as session:
             yield session
-            if self.crash:
+            if self.crash and not self.spared:
                 raise Crash
+            self.spared = max(0, self.spared - 1)
+
+
+class Receiver(Sender):
+    """Hears what is sent to it, and as a real one drops what comes twice under one key."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, "city", timeout_s=1, give_up_after_h=72)
+        self.heard: list[str] = []
+
+    def _send(self, owed: Owed) -> None:
+        if owed.key not in self.heard:
+            self.heard.append(owed.key)
 
 
 class Api:
@@ -104,13 +121,10 @@ class Api:
 class Life(RuleBasedStateMachine):
     """One incident, what the model thinks of it, and the API."""
 
-    def __init__(self, folder, template) -> None:
+    def __init__(self, folder: Path, fresh: Callable[[], str]) -> None:
         super().__init__()
-        file = folder / "life.db"
-        for left in folder.glob("life.db*"):
-            left.unlink()
-        shutil.copy(template, file)
-        self.database = Fragile(f"sqlite:///{file}")
+        self.database = Fragile(fresh())
+        self.receiver = Receiver(self.database)
         webhook = WebhookSettings(name="city", url="http://127.0.0.1:9/", secret=Secret("s" * 16))
         config = CentralConfig(
             data_dir=folder / "data", console=ConsoleSettings(enabled=False), webhooks=(webhook,)
@@ -128,7 +142,16 @@ class Life(RuleBasedStateMachine):
         self.lines = 3
 
     def teardown(self) -> None:
-        self.database.close()
+        """In the end everything that is owed is heard, whoever died on the way."""
+        try:
+            self.leases_end()
+            while self.receiver.send_due():
+                pass
+            with self.database.read() as session:
+                owed = session.scalars(select(Delivery.key)).all()
+            assert sorted(self.receiver.heard) == sorted(owed)
+        finally:
+            self.database.close()
 
     # what the model does
 
@@ -282,6 +305,22 @@ class Life(RuleBasedStateMachine):
             self.state = "to_check"
             self.announce("incident.to_check")
 
+    @rule(dies=st.sampled_from(["", "", "taking it", "after it was sent"]))
+    def a_sender_sends(self, dies: str) -> None:
+        """One that dies after sending, and before it notes that, sends again when its lease has ended."""
+        self.database.crash, self.database.spared = bool(dies), int(dies == "after it was sent")
+        try:
+            self.receiver.send_due()
+        except Crash:
+            pass
+        finally:
+            self.database.crash, self.database.spared = False, 0
+        self.leases_end()
+
+    def leases_end(self) -> None:
+        with self.database.write() as session:
+            session.execute(update(Delivery).values(next_try_at=utc_now() - timedelta(seconds=1)))
+
     def call(self, path: str, body: dict, crash: bool):
         self.database.crash = crash
         try:
@@ -321,11 +360,35 @@ class Life(RuleBasedStateMachine):
         assert found.fault is None
 
 
-def test_no_sequence_of_actions_and_crashes_breaks_an_incident(tmp_path, migrated_file):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
+    """Make an empty database and return its address, again and again."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("migrated_file")
+
+        def copy() -> str:
+            for left in tmp_path.glob("life.db*"):
+                left.unlink()
+            shutil.copy(template, tmp_path / "life.db")
+            return f"sqlite:///{tmp_path / 'life.db'}"
+
+        return copy
+    empty, cluster = request.getfixturevalue("migrated_postgres"), request.getfixturevalue("postgres")
+    url = cluster.new_database("life")
+
+    def create() -> str:
+        cluster.sql('DROP DATABASE "life" WITH (FORCE)')
+        cluster.sql(f'CREATE DATABASE "life" TEMPLATE "{empty}"')
+        return url
+
+    return create
+
+
+def test_no_sequence_of_actions_and_crashes_breaks_an_incident(tmp_path, fresh):
     run_state_machine_as_test(
-        lambda: Life(tmp_path, migrated_file),
+        lambda: Life(tmp_path, fresh),
         settings=settings(
-            max_examples=12,
+            max_examples=5,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),
