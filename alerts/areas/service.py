@@ -169,6 +169,16 @@ class AreaService:
             place = place_of(session, row) if row is not None else None
             return self.on_duty(session, *place, at, department) if place is not None else ()
 
+    def everybody(self, lat_deg: float, lon_deg: float, at: datetime | None = None) -> InCharge:
+        """Return the areas of a place, and of the grid worker and each department who is on duty there."""
+        at = at or utc_now()
+        with self._database.read() as session:
+            areas = areas_now(session).at(lat_deg, lon_deg)
+            known = select(Shift.department).where(Shift.area.in_([area.id for area in areas])).distinct()
+            departments = sorted(session.scalars(known), key=lambda name: name or "")
+            duty = [row for name in departments for row in self.on_duty(session, lat_deg, lon_deg, at, name)]
+        return InCharge(areas=tuple(map(_view, areas)), on_duty=tuple(duty))
+
     def on_duty(
         self, session: Session, lat_deg: float, lon_deg: float, at: datetime, department: str | None = None
     ) -> tuple[DutyView, ...]:

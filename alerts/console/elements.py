@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,13 @@ class CityMap(Element, component=WEB / "city_map.js", esm={"nicegui-leaflet": st
         fixed: dict[str, Any] | None = None,
         query: str = "",
         start: tuple[float, float, int] | None = None,
+        areas: Sequence[str] = (),
+        pick: bool = False,
     ) -> None:
-        """Show the city, or one spot; ``start`` is (latitude, longitude, zoom)."""
+        """Show the city, or one spot; ``start`` is (latitude, longitude, zoom), ``areas`` levels to outline.
+
+        With ``pick`` it shows areas alone, and emits ``pick`` with the place that somebody clicks at.
+        """
         super().__init__()
         self.add_resource(_LEAFLET)
         self._props.update({"texts": texts, "base": base, "attribution": attribution, "query": query})
@@ -73,6 +79,10 @@ class CityMap(Element, component=WEB / "city_map.js", esm={"nicegui-leaflet": st
             self._props["start"] = {"center": start[:2], "zoom": start[2]}
         if fixed:
             self._props["fixed"] = fixed
+        if areas:
+            self._props["areas"] = list(areas)
+        if pick:
+            self._props["pick"] = True
 
 
 class EvidencePane(Element, component=WEB / "evidence.js"):

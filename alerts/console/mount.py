@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from alerts.config import ConsoleSettings
 from alerts.console import login
+from alerts.console.areas import areas_page
 from alerts.console.audit import audit_page
 from alerts.console.board import Board
 from alerts.console.cameras import cameras_page
@@ -59,6 +60,7 @@ _PAGES: dict[str, Build] = {
     "/cameras": cameras_page,
     "/statistics": statistics_page,
     "/catalogue": catalogue_page,
+    "/areas": areas_page,
     "/users": people_page,
     "/audit": audit_page,
 }

@@ -24,6 +24,7 @@ PAGE_RIGHTS = {
     "/cameras": Right.FLEET,
     "/statistics": Right.LOOK,
     "/catalogue": Right.LOOK,
+    "/areas": Right.LOOK,
     "/users": Right.ADMIN,
     "/audit": Right.ADMIN,
 }
@@ -32,6 +33,7 @@ _NAV = (
     ("cameras", "/cameras"),
     ("statistics", "/statistics"),
     ("catalogue", "/catalogue"),
+    ("areas", "/areas"),
     ("users", "/users"),
     ("audit", "/audit"),
 )

@@ -133,6 +133,38 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     "arrive_limit": ("到场", "Arrive"),
     "close_limit": ("结案", "Close"),
     "criterion": ("结案标准", "Closed when"),
+    # areas and rosters
+    "areas": ("区域与值班", "Areas and rosters"),
+    "in_charge": ("此处由谁负责", "Who is in charge here"),
+    "pick_hint": ("在地图上点选，或从列表选择区域", "Click on the map, or choose an area"),
+    "choose_area": ("选择区域…", "Choose an area…"),
+    "nowhere": ("此处不在任何区域内", "That lies in no area"),
+    "nobody_on_duty": ("此刻无人值班", "Nobody is on duty here now"),
+    "grid_worker_of": ("网格员", "Grid worker"),
+    "roster": ("值班表", "Roster"),
+    "no_roster": ("尚未导入值班表", "No roster was imported yet"),
+    "no_areas": ("尚未导入区域", "No areas were imported yet"),
+    "person": ("值班人员", "Person"),
+    "contact": ("联系方式", "Contact"),
+    "weekdays": ("星期", "Days"),
+    "hours": ("时段", "Hours"),
+    "dates": ("日期", "Dates"),
+    "on_duty_now": ("当班", "On duty"),
+    "days_from_to": ("{first}至{last}", "{first} to {last}"),
+    "every_day": ("每天", "every day"),
+    "all_day": ("全天", "all day"),
+    "import_areas": ("导入区域", "Import areas"),
+    "import_areas_hint": (
+        "GeoJSON（WGS 84）：市、区县、乡镇街道、网格的面。整体替换现有区域。",
+        "GeoJSON (WGS 84): polygons of city, counties, townships, grid cells. They replace what there is.",
+    ),
+    "import_roster": ("导入值班表", "Import a roster"),
+    "import_roster_hint": (
+        "XLSX 或 CSV。整体替换现有值班表。",
+        "XLSX or CSV. It replaces what there is.",
+    ),
+    "count_areas": ("{count} 个区域", "{count} areas"),
+    "count_shifts": ("{count} 个班次", "{count} shifts"),
     "shown_of": ("显示前 {shown} 个，共 {count} 个", "The first {shown} of {count}"),
 }
 
@@ -159,4 +191,13 @@ AUDIT_SUBJECTS: dict[str, tuple[str, str]] = {
     "areas": ("区域", "areas"),
     "roster": ("值班表", "roster"),
     "evidence": ("证据", "evidence"),
+}
+WEEKDAYS: dict[str, tuple[str, str]] = {
+    "mon": ("周一", "Mon"),
+    "tue": ("周二", "Tue"),
+    "wed": ("周三", "Wed"),
+    "thu": ("周四", "Thu"),
+    "fri": ("周五", "Fri"),
+    "sat": ("周六", "Sat"),
+    "sun": ("周日", "Sun"),
 }

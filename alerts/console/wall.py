@@ -74,6 +74,7 @@ class Wall:
                         tiles=settings.tile_url,
                         query=_query(self._wanted),
                         start=(*settings.centre, settings.zoom) if settings.centre else None,
+                        areas=("city", "county", "township"),
                     )
                 if self._sees_cameras:
                     with el("section", "tw-strip"):
@@ -85,6 +86,7 @@ class Wall:
     def _texts(self) -> dict[str, Any]:
         words = self._visitor.words
         texts: dict[str, Any] = {key: words(key) for key in _QUEUE_TEXTS}
+        texts["language"] = words.language
         texts["kinds"] = words.names(shared.KINDS)
         texts["states"] = words.names(shared.STATES)
         texts["today"] = local(utc_now(), self._visitor.console.zone)[:10]

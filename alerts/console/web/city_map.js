@@ -8,7 +8,8 @@ const GRID_STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.0
 export default {
   template: `<div class="tw-map-wrap"><div class="tw-map" ref="map"></div>
     <div v-if="nothing" class="tw-map-hint">{{ texts.map_empty }}</div></div>`,
-  props: { resourcePath: String, texts: Object, base: String, tiles: String, attribution: String, fixed: Object, start: Object, query: String },
+  props: { resourcePath: String, texts: Object, base: String, tiles: String, attribution: String, fixed: Object, start: Object, query: String, areas: Array, pick: Boolean },
+  emits: ["pick"],
   data: () => ({ nothing: false }),
   async mounted() {
     await this.$nextTick();
@@ -22,6 +23,7 @@ export default {
     if (this.tiles) L.tileLayer(this.tiles, { attribution: this.attribution, maxZoom: 19 }).addTo(this.map);
     L.control.scale({ imperial: false }).addTo(this.map);
     this.grid = L.layerGroup().addTo(this.map);
+    this.outlines = L.layerGroup().addTo(this.map);
     this.layer = L.layerGroup().addTo(this.map);
     this.fitted = !!(this.fixed || saved || this.start);
     this.filter = this.query || "";
@@ -29,8 +31,12 @@ export default {
     this.observer = new ResizeObserver(() => (this.map.invalidateSize(), this.moved()));
     this.observer.observe(this.$refs.map);
     window.tw = window.tw || {};
-    if (!this.fixed) window.tw.map = this;
+    if (!this.fixed && !this.pick) window.tw.map = this;
+    if (this.pick) {
+      this.map.on("click", (e) => (this.mark(e.latlng.lat, e.latlng.lng), this.$emit("pick", { lat: e.latlng.lat, lon: e.latlng.wrap().lng })));
+    }
     this.moved();
+    if (this.areas?.length) await this.loadAreas();
   },
   unmounted() {
     this.observer?.disconnect();
@@ -41,6 +47,8 @@ export default {
     moved() {
       if (!this.map.getSize().y) return;
       this.drawGrid();
+      this.nameAreas();
+      if (this.pick) return;
       if (!this.fixed) {
         const center = this.map.getCenter();
         if (this.fitted)
@@ -65,6 +73,47 @@ export default {
         L.polyline([[lat, bounds.getWest()], [lat, bounds.getEast()]], style).addTo(this.grid);
         label([lat, bounds.getWest()], lat.toFixed(digits) + "°");
       }
+    },
+    async loadAreas() {
+      // largest first, so that the small ones lie on top
+      const answers = await Promise.all(
+        this.areas.map((level) => fetch(`${this.base}/api/v1/areas?level=${level}`).then((r) => (r.ok ? r.json() : { features: [] })).catch(() => ({ features: [] }))),
+      );
+      if (!this.$refs.map) return;
+      this.shapes = answers.map((answer, at) => L.geoJSON(answer, { interactive: false, style: { color: this.colour("--tw-area"), weight: [2, 1.6, 1, 0.6][at] ?? 1, fill: false } }));
+      this.shapes.forEach((shape) => shape.addTo(this.outlines));
+      this.names = L.layerGroup().addTo(this.map);
+      const all = this.shapes.reduce((box, shape) => box.extend(shape.getBounds()), L.latLngBounds([]));
+      if (all.isValid() && (this.pick || !this.fitted)) this.map.fitBounds(all, { padding: [20, 20], animate: false });
+      this.nameAreas();
+    },
+    nameAreas() {
+      // the smallest first: a name stands where its area is wide enough for it, and none lies over another
+      if (!this.names) return;
+      this.names.clearLayers();
+      const view = this.map.getBounds(), size = this.map.getSize(), taken = [];
+      for (const shape of [...this.shapes].reverse())
+        shape.eachLayer((area) => {
+          const box = area.getBounds();
+          if (!view.intersects(box)) return;
+          const name = area.feature.properties[this.texts.language === "en" ? "en" : "zh"];
+          const half = (name.length * (/[\u4e00-\u9fff]/.test(name) ? 12 : 7)) / 2 + 4;
+          const at = this.map.latLngToContainerPoint(box.getCenter());
+          const wide = this.map.latLngToContainerPoint(box.getNorthEast()).x - this.map.latLngToContainerPoint(box.getSouthWest()).x;
+          if (wide < 2 * half || wide > 1.5 * size.x) return;
+          if (taken.some((other) => Math.abs(other.x - at.x) < other.half + half && Math.abs(other.y - at.y) < 18)) return;
+          taken.push({ x: at.x, y: at.y, half });
+          const icon = L.divIcon({ className: "tw-area-name", html: this.plain(name).outerHTML, iconSize: [0, 0] });
+          L.marker(box.getCenter(), { icon, interactive: false, keyboard: false }).addTo(this.names);
+        });
+    },
+    mark(lat, lon) {
+      this.layer.clearLayers();
+      L.marker([lat, lon], { icon: L.divIcon({ className: "tw-pin tw-picked", html: "", iconSize: [16, 16] }), keyboard: false }).addTo(this.layer);
+    },
+    show(lat, lon) {
+      this.mark(lat, lon);
+      if (!this.map.getBounds().contains([lat, lon])) this.map.panTo([lat, lon], { animate: false });
     },
     colour(name) {
       return getComputedStyle(this.$refs.map).getPropertyValue(name).trim();

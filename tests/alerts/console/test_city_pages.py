@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from area_kit import town
+from area_kit import ROSTER, collection, feature, square, town
 from catalogue_kit import flow_row, table, write_xlsx
 from console_site import Site, at_console, notices, until
 from console_world import PASSWORD, World, parked_car
@@ -229,3 +229,39 @@ def test_a_catalogue_is_searched_and_a_new_one_goes_in_whole_or_not_at_all(
 
     at_console(world, use, name="chief")
     assert catalogues.list_versions()[0].imported_by == "chief"
+
+
+def test_areas_say_who_is_in_charge_and_take_new_ones_whole(world: World) -> None:
+    areas = world.services.areas
+    moved = collection(
+        feature("city", "city", square(112, 33, 113, 34)),
+        feature("west", "county", square(112, 33, 112.4, 34)),
+        feature("g1", "grid", square(112, 33, 112.1, 33.1)),
+    )
+
+    async def use(site: Site) -> None:
+        text, client = await site.page("/areas")
+        assert "市 1 · 区县 2 · 乡镇街道 1 · 网格 1" in text
+        press(client, "import_roster")
+        await hand_in(client, "roster.csv", b"area,person,contact\nnowhere,Li,1\n")
+        assert "there is no area" in texts_of(client)
+        await hand_in(client, "roster.csv", ROSTER.encode())
+        press(client, "Enter")
+        await until(lambda: len(areas.list_shifts()) == 5, "the new roster")
+
+        text, client = await site.page("/areas")
+        assert "wecom:li" in text
+        assert "周一至周五 08:00-18:00" in text
+        press(client, "area", "change", "g1")
+        await until(
+            lambda: "city区 \u203a west区 \u203a t1区 \u203a g1区" in texts_of(client), "who is in charge"
+        )
+        assert "消防救援支队" in texts_of(client)
+
+        press(client, "import_areas")
+        await hand_in(client, "areas.geojson", json.dumps(moved).encode())
+        press(client, "Enter")
+        await until(lambda: any("t1" in text for text in notices(client)), "the refusal")  # it has shifts
+        assert len(areas.list_areas()) == 5
+
+    at_console(world, use, name="chief")
