@@ -63,7 +63,8 @@ class Novelty:
 
     Attributes:
         inside_frac: share of the box's cells of land that are veiled or paled; in the sky that is cloud.
-        around_frac: the same for a belt around it; haze, rain, a change of light reach there too.
+        around_frac: the same for a belt around it, or for the less new of its two sides where that is
+            more: haze, rain, a change of light reach there too, and a bank of fog to both sides.
         foot_on_land: whether the box's lower edge, or what lies just below it, is land.
 
     """
@@ -160,10 +161,16 @@ class ViewReference:
         new = self._new & land
         n_in, new_in = int(land[inside].sum()), int(new[inside].sum())
         n_out, new_out = int(land[outer].sum()) - n_in, int(new[outer].sum()) - new_in
+        around = new_out / n_out if n_out else 0.0
+        sides = [
+            float(new[y1:y2, part][land[y1:y2, part]].mean())
+            for part in (slice(max(0, x1 - belt_x), x1), slice(x2, x2 + belt_x))
+            if land[y1:y2, part].any()
+        ]
         foot = land[max(0, y2 - 1) : min(rows, y2 + 2), x1:x2]
         return Novelty(
             inside_frac=new_in / n_in if n_in else 0.0,
-            around_frac=new_out / n_out if n_out else 0.0,
+            around_frac=max(around, min(sides, default=0.0)),
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
         )
 

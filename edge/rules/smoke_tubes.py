@@ -13,6 +13,8 @@ from towerwatch.timebase import parse_utc
 
 JOIN_IOU = 0.1  # plumes have no edge (pyro-engine's figure)
 JOIN_INSIDE = 0.6  # or one box lies within the other: a young plume within its grown self
+FOOT_SHARE = 0.8
+FOOT_OVERLAP = 0.5
 ENDS = 3  # boxes averaged at the beginning and the end of a tube, against the jitter of single ones
 
 
@@ -95,20 +97,25 @@ class Tube:
         return best
 
     def foot_stays(self) -> bool:
-        """Whether it still burns where it began: the first boxes lie in the last ones, or these in them.
+        """Whether it still burns where it began: nearly all boxes that were seen stand on one place.
 
         Dust travels with its harvester, a cloud with the wind; of smoke only the head does.
         """
-        first, last = self._ends()
-        return overlap_of_smaller(first, last) >= 0.5
+        spans = [_grown(vote.box) for vote in self._seen()]
+        # a place that most of them share begins at the left side of one of them
+        together = max((sum(low <= left <= high for low, high in spans) for left, _ in spans), default=0)
+        return together >= FOOT_SHARE * len(spans) and overlap_of_smaller(*self._ends()) >= FOOT_OVERLAP
 
     def growth_ratio(self) -> float:
-        """Return the area of the last boxes over that of the first."""
+        """Return the area of the last boxes over that of the first; one that was not seen has none."""
         first, last = self._ends()
         return area(last) / max(area(first), 1e-9)
 
+    def _seen(self) -> list[Vote]:
+        return [vote for vote in self.votes if vote.confidence is not None] or self.votes
+
     def _ends(self) -> tuple[Box, Box]:
-        boxes = [vote.box for vote in self.votes]
+        boxes = [vote.box for vote in self._seen()]
         return _mean(boxes[:ENDS]), _mean(boxes[-ENDS:])
 
     def dump(self) -> dict[str, Any]:
@@ -140,6 +147,12 @@ class Tube:
             reported=bool(state["reported"]),
             alarmed=bool(state["alarmed"]),
         )
+
+
+def _grown(box: Box) -> tuple[float, float]:
+    """Return a box's left and right, a tenth wider to each side against its jitter."""
+    more = 0.1 * (box[2] - box[0])
+    return box[0] - more, box[2] + more
 
 
 def _mean(boxes: Sequence[Box]) -> Box:
