@@ -105,7 +105,7 @@ class Ear:
         """Subscribe."""
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.on_connect = lambda client, *_: client.subscribe("towerwatch/v1/+/+/health")
-        self._client.on_message = lambda _client, _user, message: self._take(message.payload)
+        self._client.on_message = lambda _client, _user, message: self._take(bytes(message.payload))
         self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
 

@@ -99,14 +99,15 @@ def lengthened(loop: Path, seconds: float, phase: int, path: Path) -> Path:
     """
     with av.open(str(loop)) as source:
         stream = source.streams.video[0]
-        tick = Fraction(1, FPS) / (stream.time_base or Fraction(1, FPS))
+        time_base = stream.time_base or Fraction(1, FPS)
+        tick = Fraction(1, FPS) / time_base
         packets = [(bytes(packet), packet.is_keyframe) for packet in source.demux(stream) if packet.size]
         with av.open(str(path), "w") as target:
             out = target.add_stream_from_template(stream)
             for number, (data, is_key) in enumerate(_repeated(packets, phase, round(seconds * FPS))):
                 packet = av.Packet(data)
                 packet.pts = packet.dts = round(number * tick)
-                packet.time_base, packet.stream, packet.is_keyframe = stream.time_base, out, is_key
+                packet.time_base, packet.stream, packet.is_keyframe = time_base, out, is_key
                 target.mux(packet)
     return path
 

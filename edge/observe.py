@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.detections import Detections
+from streams.frame import Frame, Picture
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, each in [0, 1] of the frame's width and height."""
@@ -51,7 +52,7 @@ class Observation:
         camera: camera id.
         preset: PTZ preset name; ``fixed`` for a camera that does not turn.
         size_px: (width, height) of the analysed picture.
-        image: the picture, uint8 BGR, read-only; for appearance and background, not for boxes.
+        frame: the picture itself; for appearance and background, not for boxes.
         detections: boxes in pixels of the picture, every class of the model.
         tracks: tracked objects of this view, in [0, 1] of the frame.
         gap_s: seconds since the last observation of this view; inf on the first.
@@ -65,11 +66,16 @@ class Observation:
     camera: str
     preset: str
     size_px: tuple[int, int]
-    image: npt.NDArray[np.uint8]
+    frame: Frame
     detections: Detections
     tracks: tuple[Track, ...] = ()
     gap_s: float = float("inf")
     carried: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def image(self) -> Picture:
+        """The picture, uint8 (height, width, 3) BGR, read-only; costs a conversion where nobody has asked."""
+        return self.frame.image
 
 
 @dataclass(frozen=True, slots=True)

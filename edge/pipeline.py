@@ -249,7 +249,7 @@ class CameraPipeline:
                 camera=self.camera.id,
                 preset=look.preset,
                 size_px=(frame.width_px, frame.height_px),
-                image=frame.image,
+                frame=frame,
                 detections=sights[one.source].detections,
                 tracks=tracks.get(one.source, ()),
                 gap_s=gap_s,

@@ -118,7 +118,7 @@ def aligned(frames: Iterable[Frame], preset: str, result: ReplayResult) -> Itera
         verdict = views.judge(frame.image, frame.monotonic_s, preset)
         if verdict.state is ViewState.SEEN:
             image = realigned(frame.image, verdict.shift)
-            yield frame if image is frame.image else replace(frame, image=image)
+            yield frame if image is frame.image else replace(frame, pixels=image)
         else:
             result.other_views += 1
 

@@ -33,7 +33,6 @@ GAP_INTERVALS = 3.0
 IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
 SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
 MASKED_FRAC = 0.05
-LIGHT_PX = 160  # samples a row are enough for two means
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
@@ -387,8 +386,7 @@ class SpotMemory:
 
 def _light_of(seen: Observation) -> tuple[float, float]:
     """Return the mean brightness and the mean colourfulness of a thinned picture, both in levels."""
-    step = max(1, seen.image.shape[1] // LIGHT_PX)
-    thin = seen.image[step // 2 :: step, step // 2 :: step].astype(np.int16)
+    thin = seen.frame.thinned.astype(np.int16)
     blue, green, red = thin[..., 0], thin[..., 1], thin[..., 2]
     colour = np.maximum(np.maximum(blue, green), red) - np.minimum(np.minimum(blue, green), red)
     return (float(thin.mean()) + 1.0, float(colour.mean()))  # a black picture has a logarithm, too

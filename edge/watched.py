@@ -267,7 +267,7 @@ class WatchedCamera:
         if self._pipeline is None or view.preset is None:
             return []
         if (image := realigned(frame.image, view.shift)) is not frame.image:
-            frame = replace(frame, image=image)
+            frame = replace(frame, pixels=image)
         try:
             events = self._pipeline.process(frame, view.preset)
         except Exception as error:  # guard of one picture: the next one may pass

@@ -18,7 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from streams.frame import Frame
 from streams.modes import DecodeMode
 from streams.packets import Packet, Stamp
-from streams.pictures import to_bgr
+from streams.pictures import pixels_of
 
 # a stream that flags no key frame for so long (intra refresh without recovery points) is decoded whole
 NO_KEY_PATIENCE_S = 60.0
@@ -37,9 +37,9 @@ class Decoded:
     is_key: bool
 
     def to_frame(self) -> Frame:
-        """Convert to a BGR :class:`Frame`."""
+        """Make a :class:`Frame` of it, whose pixels are converted when they are wanted."""
         return Frame(
-            to_bgr(self.picture), self.stamp.captured_at, self.stamp.monotonic_s, self.index, self.is_key
+            pixels_of(self.picture), self.stamp.captured_at, self.stamp.monotonic_s, self.index, self.is_key
         )
 
 
@@ -89,10 +89,16 @@ class PictureDecoder:
 
     def feed(self, packet: Packet, stamp: Stamp, mode: DecodeMode) -> list[Decoded]:
         """Decode what ``mode`` wants of one packet; the pictures may belong to earlier packets."""
-        packet.opaque = (stamp, packet.is_keyframe)
-        self._watch_keys(packet, stamp)
+        is_key = packet.is_keyframe
+        self._watch_keys(stamp, is_key=is_key)
         if mode.kind == "keyframes" and not self._lenient:
-            return self._feed_key(packet, stamp)
+            if self._following:
+                self._reset()
+            if not is_key or not self._sampler.admit(stamp.monotonic_s):
+                return []
+            packet.opaque = (stamp, is_key)
+            return self._decode_key(packet)
+        packet.opaque = (stamp, is_key)
         pictures = self._feed_all(packet, 1 if mode.kind == "keyframes" else mode.nth)
         if mode.kind == "keyframes":
             return [picture for picture in pictures if self._sampler.admit(picture.stamp.monotonic_s)]
@@ -106,20 +112,16 @@ class PictureDecoder:
         self._reset()
         return pictures
 
-    def _watch_keys(self, packet: Packet, stamp: Stamp) -> None:
-        if packet.is_keyframe or self._last_key_s is None:
+    def _watch_keys(self, stamp: Stamp, *, is_key: bool) -> None:
+        if is_key or self._last_key_s is None:
             self._last_key_s = stamp.monotonic_s
-            if packet.is_keyframe and self._lenient:
+            if is_key and self._lenient:
                 self._lenient = False
         elif not self._lenient and stamp.monotonic_s - self._last_key_s > NO_KEY_PATIENCE_S:
             self._lenient = True
             self._codec.flags |= Flags.output_corrupt
 
-    def _feed_key(self, packet: Packet, stamp: Stamp) -> list[Decoded]:
-        if self._following:
-            self._reset()
-        if not packet.is_keyframe or not self._sampler.admit(stamp.monotonic_s):
-            return []
+    def _decode_key(self, packet: Packet) -> list[Decoded]:
         errors = self.errors
         pictures = self._decode(packet, keep_every=1)
         if not self._intra_only:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -11,6 +13,28 @@ import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
 REDUCED_PX = 320  # width of the reduced picture
+THIN_PX = 160  # width of the thinned picture: some 14,000 pixels, enough to meet the digits of a clock
+
+
+class Pixels(Protocol):
+    """A decoded picture in its decoder's own format, of which only what is wanted is converted."""
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height."""
+        ...
+
+    def bgr(self) -> Picture:
+        """Convert the whole picture: uint8 (height, width, 3)."""
+        ...
+
+    def reduced(self, step: int) -> Picture:
+        """Average blocks of ``step`` pixels of luminance: uint8 (height // step, width // step)."""
+        ...
+
+    def thinned(self, step: int) -> Picture:
+        """Convert every ``step``-th pixel, from the middle of the first step on: uint8 BGR."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,7 +42,7 @@ class Frame:
     """One decoded picture.
 
     Attributes:
-        image: uint8, shape (height, width, 3), BGR, read-only.
+        pixels: uint8 (height, width, 3) BGR, or what can still be converted to it; see :attr:`image`.
         captured_at: aware UTC; live, when the packet arrived; in a replay, the source's own time.
         monotonic_s: seconds on a clock that never jumps, of the same instant; for durations.
         index: running number of this picture in its source, from 0.
@@ -26,22 +50,30 @@ class Frame:
 
     """
 
-    image: Picture
+    pixels: Picture | Pixels
     captured_at: datetime
     monotonic_s: float
     index: int
     is_key: bool = True
-    _reduced: list[Picture] = field(default_factory=list, init=False, repr=False)
+    _made: dict[str, Picture] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Validate shape, dtype and time zone once, and make the picture read-only."""
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            msg = f"expected uint8 (height, width, 3), got {self.image.dtype} {self.image.shape}"
-            raise ValueError(msg)
+        if isinstance(self.pixels, np.ndarray):
+            if self.pixels.ndim != 3 or self.pixels.shape[2] != 3 or self.pixels.dtype != np.uint8:
+                msg = f"expected uint8 (height, width, 3), got {self.pixels.dtype} {self.pixels.shape}"
+                raise ValueError(msg)
+            self.pixels.flags.writeable = False
         if self.captured_at.tzinfo is None:
             msg = "captured_at must be aware"
             raise ValueError(msg)
-        self.image.flags.writeable = False
+
+    @property
+    def image(self) -> Picture:
+        """The picture, uint8 (height, width, 3) BGR, read-only; converted when it is first asked for."""
+        if isinstance(self.pixels, np.ndarray):
+            return self.pixels
+        return self._once("image", self.pixels.bgr)
 
     @property
     def reduced(self) -> Picture:
@@ -49,19 +81,35 @@ class Frame:
 
         Whole blocks of pixels are averaged: the noise of a sensor averages out, edges stay.
         """
-        if not self._reduced:
-            self._reduced.append(reduce_luma(self.image))
-        return self._reduced[0]
+        pixels, step = self.pixels, max(1, self.width_px // REDUCED_PX)
+        if isinstance(pixels, np.ndarray):
+            return self._once("reduced", lambda: reduce_luma(pixels))
+        return self._once("reduced", lambda: pixels.reduced(step))
+
+    @property
+    def thinned(self) -> Picture:
+        """Single pixels on a grid about 160 px wide, uint8 (height, width, 3) BGR; they keep their noise."""
+        pixels, step = self.pixels, max(1, self.width_px // THIN_PX)
+        if isinstance(pixels, np.ndarray):
+            return pixels[step // 2 :: step, step // 2 :: step]
+        return self._once("thinned", lambda: pixels.thinned(step))
+
+    def _once(self, name: str, make: Callable[[], Picture]) -> Picture:
+        if name not in self._made:
+            made = make()
+            made.flags.writeable = False
+            self._made[name] = made
+        return self._made[name]
 
     @property
     def width_px(self) -> int:
         """Width in pixels."""
-        return int(self.image.shape[1])
+        return self.pixels.shape[1] if isinstance(self.pixels, np.ndarray) else self.pixels.size_px[0]
 
     @property
     def height_px(self) -> int:
         """Height in pixels."""
-        return int(self.image.shape[0])
+        return self.pixels.shape[0] if isinstance(self.pixels, np.ndarray) else self.pixels.size_px[1]
 
 
 def reduce_luma(image: Picture) -> Picture:
@@ -73,6 +121,4 @@ def reduce_luma(image: Picture) -> Picture:
             cv2.resize(image[: height * step, : width * step], (width, height), interpolation=cv2.INTER_AREA),
             np.uint8,
         )
-    gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
-    gray.flags.writeable = False
-    return gray
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)

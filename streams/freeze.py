@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from streams.frame import Frame
 
-_GRID_PX = 160  # samples per row; with 16:9 some 14,000 in all, enough to meet the digits of a clock
 # weights of R, G, B in luma, ITU-R BT.601, in 1/256
 _RED, _GREEN, _BLUE = 77, 150, 29
 
@@ -81,8 +80,7 @@ class FreezeState:
 
 def sample_luma(frame: Frame) -> LumaSample:
     """Take single pixels on a grid, not averages: averaging would remove the noise that shows life."""
-    step = max(1, frame.width_px // _GRID_PX)
-    pixels = frame.image[step // 2 :: step, step // 2 :: step].astype(np.uint16)
+    pixels = frame.thinned.astype(np.uint16)
     luma = (pixels[..., 0] * _BLUE + pixels[..., 1] * _GREEN + pixels[..., 2] * _RED) >> 8
     return LumaSample(frame.monotonic_s, luma.astype(np.uint8))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -92,6 +93,8 @@ class LiveCamera(Sink):
         self._mode = settings.decode
         self._slot: LatestWins[Decoded | Frame] = LatestWins()
         self._status = StreamStatus()
+        self._packets = 0  # with the time of the last one; the reader alone writes them, at every packet
+        self._last_packet_at: datetime | None = None
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -148,7 +151,7 @@ class LiveCamera(Sink):
     def latest(self, timeout_s: float) -> Frame | None:
         """Return the newest picture nobody has taken yet, waiting up to ``timeout_s`` for one.
 
-        Conversion to BGR happens here, in the caller's thread, for pictures that are taken alone.
+        Conversion to BGR happens in the caller's thread, here or when it is first wanted.
         None when none came in time, and at once when the camera was stopped.
         """
         item = self._slot.take(timeout_s)
@@ -168,7 +171,13 @@ class LiveCamera(Sink):
     def status(self) -> StreamStatus:
         """Return a snapshot of state and counters."""
         with self._lock:
-            return replace(self._status, dropped=self._slot.dropped, ring_bytes=self.ring.size_bytes)
+            return replace(
+                self._status,
+                packets=self._packets,
+                last_packet_at=self._last_packet_at,
+                dropped=self._slot.dropped,
+                ring_bytes=self.ring.size_bytes,
+            )
 
     # what the reader reports, from its thread
 
@@ -179,7 +188,7 @@ class LiveCamera(Sink):
 
     def pause(self, seconds: float) -> bool:
         """Wait; tell whether the camera is to stop."""
-        return self._stopping.wait(max(0.0, seconds))
+        return self._stopping.wait(seconds) if seconds > 0 else self._stopping.is_set()
 
     def on_connected(self, codec: str, extradata: bytes, width_px: int, height_px: int) -> None:
         """Note a connection that stands."""
@@ -199,7 +208,8 @@ class LiveCamera(Sink):
     def on_packet(self, packet: Packet, stamp: Stamp) -> None:
         """Keep a packet in the ring."""
         self.ring.append(packet, stamp)
-        self._update(last_packet_at=stamp.captured_at, packets=self._status.packets + 1)
+        self._packets += 1
+        self._last_packet_at = stamp.captured_at
 
     def on_picture(self, picture: Decoded | Frame) -> None:
         """Hand over a picture."""

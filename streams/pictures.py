@@ -7,9 +7,10 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange
 
 from streams.errors import StreamError
-from streams.frame import Picture
+from streams.frame import Picture, Pixels
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -27,6 +28,55 @@ def to_bgr(picture: av.VideoFrame) -> Picture:
     if quarter_turns:
         image = np.ascontiguousarray(np.rot90(image, quarter_turns))
     return image
+
+
+class PlanarPixels:
+    """A picture with a plane of luminance and two of colour at half its size; see :class:`Pixels`.
+
+    Most pictures of a quiet camera are judged by their luminance alone, and never converted.
+    """
+
+    def __init__(self, picture: av.VideoFrame) -> None:
+        self._picture = picture
+        self.size_px = (picture.width, picture.height)
+        # H.264 and H.265 say nothing where they mean 16 to 235 (ITU-T H.264, E.2.1)
+        self._is_full = picture.format.name == "yuvj420p" or picture.color_range == ColorRange.JPEG
+
+    def bgr(self) -> Picture:
+        """Convert the whole picture."""
+        return to_bgr(self._picture)
+
+    def reduced(self, step: int) -> Picture:
+        """Average blocks of luminance, in levels of 0 to 255."""
+        luma = self._plane(0)
+        width, height = luma.shape[1] // step, luma.shape[0] // step
+        blocks = luma[: height * step, : width * step]
+        small = cv2.resize(blocks, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(small if self._is_full else cv2.LUT(small, _TO_FULL), np.uint8)
+
+    def thinned(self, step: int) -> Picture:
+        """Convert single pixels, as the whole picture would be."""
+        y, x = (np.arange(step // 2, side, step) for side in reversed(self.size_px))
+        planes = [self._plane(0)[np.ix_(y, x)], *(self._plane(i)[np.ix_(y // 2, x // 2)] for i in (1, 2))]
+        thin = av.VideoFrame.from_ndarray(np.stack(planes), format="yuv444p")
+        thin.color_range = ColorRange.JPEG if self._is_full else ColorRange.MPEG
+        thin.colorspace = self._picture.colorspace
+        return to_bgr(thin)
+
+    def _plane(self, index: int) -> Picture:
+        plane = self._picture.planes[index]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        return np.asarray(rows[:, : plane.width], np.uint8)
+
+
+_TO_FULL = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
+
+
+def pixels_of(picture: av.VideoFrame) -> Picture | Pixels:
+    """Return a decoded picture unconverted where that is possible, else as BGR."""
+    if picture.format.name in {"yuv420p", "yuvj420p"} and not picture.rotation:
+        return PlanarPixels(picture)
+    return to_bgr(picture)
 
 
 def encode_jpeg(image: Picture, quality: int = 90) -> bytes:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 
 from streams.clips import TICKS_PER_S, StoredPacket, VideoParameters, write_clip
@@ -39,6 +40,7 @@ class PacketRing:
         self._size_bytes = 0
         self._parameters: VideoParameters | None = None
         self._wait_for_key = True
+        self._tick = Fraction(0)  # of the connection's time stamps, in ours
         self._lock = threading.Lock()
 
     def begin(self, codec: str, extradata: bytes = b"") -> None:
@@ -54,21 +56,22 @@ class PacketRing:
 
     def append(self, packet: Packet, stamp: Stamp) -> None:
         """Keep one packet (H.264 and H.265 in Annex B form) with its time of arrival."""
-        data = bytes(packet)
+        data, is_key = bytes(packet), packet.is_keyframe
         with self._lock:
             if self._parameters is None:
                 msg = "begin() must come before append()"
                 raise RuntimeError(msg)
-            if self._wait_for_key and not packet.is_keyframe:
+            if self._wait_for_key and not is_key:
                 return
             self._wait_for_key = False
-            if packet.is_keyframe:
+            if is_key:
                 self._note_parameters(data)
+                self._tick = (packet.time_base or Fraction(0)) * TICKS_PER_S
             stored = StoredPacket(
                 data=data,
-                pts=_ticks(packet.pts, packet),
-                dts=_ticks(packet.dts, packet),
-                is_key=packet.is_keyframe,
+                pts=self._ticks(packet.pts),
+                dts=self._ticks(packet.dts),
+                is_key=is_key,
                 stamp=stamp,
                 parameters=self._parameters,
             )
@@ -107,6 +110,12 @@ class PacketRing:
             return None
         return write_clip(_longest_part(wanted, start), path)
 
+    def _ticks(self, value: int | None) -> int | None:
+        if value is None or not self._tick:
+            return None
+        # a fraction's own arithmetic would cost more than all else that is done with a packet
+        return value * self._tick.numerator // self._tick.denominator
+
     def _note_parameters(self, data: bytes) -> None:
         """Start new parameters where a camera changes them in the middle of a connection."""
         current = self._parameters
@@ -121,12 +130,6 @@ class PacketRing:
             self._size_bytes -= len(self._packets.popleft().data) + _OVERHEAD_BYTES
         if not self._packets:
             self._wait_for_key = True
-
-
-def _ticks(value: int | None, packet: Packet) -> int | None:
-    if value is None or packet.time_base is None:
-        return None
-    return round(value * packet.time_base * TICKS_PER_S)
 
 
 def _between(held: Sequence[StoredPacket], start: datetime, end: datetime) -> list[StoredPacket]:

@@ -141,7 +141,7 @@ def observations(
             camera="cam",
             preset="fixed",
             size_px=SIZE,
-            image=picture(things, gain=gain(seconds), noise_seed=index),
+            frame=Frame(picture(things, gain=gain(seconds), noise_seed=index), at(seconds), seconds, index),
             detections=detections_of(things),
             gap_s=seconds - last,
         )

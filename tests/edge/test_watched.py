@@ -343,7 +343,7 @@ def test_a_camera_that_was_turned_is_blind_until_it_looks_back(world: World) -> 
 
     def turned(seconds: float) -> CameraReport:
         frame = picture(seconds)
-        world.stream.waiting.append(replace(frame, image=np.roll(frame.image, 50, axis=1)))
+        world.stream.waiting.append(replace(frame, pixels=np.roll(frame.image, 50, axis=1)))
         return reports(world.turn(seconds))[0]
 
     told = [turned(seconds) for seconds in range(6, 16, 2)]

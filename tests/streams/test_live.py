@@ -285,7 +285,7 @@ def test_a_picture_that_cannot_be_converted_is_counted(videos: Path, monkeypatch
         raise ValueError("strange format")
 
     with LiveCamera(settings(videos / "plain.mp4")) as camera:
-        monkeypatch.setattr("streams.decode.to_bgr", refuse)
+        monkeypatch.setattr("streams.decode.pixels_of", refuse)
         wait_until(lambda: camera.status().pictures, what="a picture")
         assert camera.latest(1) is None
         assert camera.status().decode_errors == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import av
@@ -9,7 +10,10 @@ import pytest
 from media import make_video, picture
 
 from streams.errors import StreamError
-from streams.pictures import encode_jpeg, read_picture, to_bgr
+from streams.frame import Frame
+from streams.pictures import encode_jpeg, pixels_of, read_picture, to_bgr
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def decoded(path: Path) -> av.VideoFrame:
@@ -82,3 +86,19 @@ def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_picture_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StreamError, match=r"gone\.jpg: cannot be read"):
         read_picture(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("source_format", ["yuv420p", "yuvj420p"])
+def test_what_is_judged_of_an_unconverted_picture_is_what_its_conversion_shows(source_format: str) -> None:
+    ramp = np.linspace(0, 255, 640).astype(np.uint8)[None, :].repeat(360, 0)
+    image = np.stack([ramp, ramp[:, ::-1], np.full_like(ramp, 90)], axis=2)
+    shown = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=source_format)
+    pixels = pixels_of(shown)
+    assert not isinstance(pixels, np.ndarray)
+    lazy = Frame(pixels, NOW, 1.0, 0)
+    whole = Frame(to_bgr(shown), NOW, 1.0, 0)
+    assert (lazy.width_px, lazy.height_px) == (640, 360)
+    np.testing.assert_allclose(lazy.reduced.astype(int), whole.reduced.astype(int), atol=4)
+    np.testing.assert_allclose(lazy.thinned.astype(int), whole.thinned.astype(int), atol=4)
+    np.testing.assert_array_equal(lazy.image, whole.image)
+    assert not lazy.image.flags.writeable
