@@ -20,6 +20,7 @@ from alerts.console.formats import duration
 from alerts.console.shell import attributes, el, frame, html
 from alerts.console.tables import NUMBER, Cell, plain, table_html
 from alerts.console.texts import Words
+from alerts.services.rights import Right
 from alerts.services.statistics import MAX_PERIOD, Grouping, GroupView, Spread, StatisticsView
 from alerts.services.statistics_table import HEADINGS, name_of
 from alerts.texts import LANGUAGES
@@ -75,7 +76,7 @@ async def statistics_page(visitor: Visitor, _client: Client, request: Request) -
     since, until = period.bounds(service.zone)
     report = await run_in_threadpool(service.report, since, until, within=visitor.user.within)
     with frame(visitor, "statistics", words("statistics")), el("main", "tw-body"):
-        _period_form(visitor, period)
+        _period_form(visitor, period, report)
         if chosen is None:
             attributes(el("p", "tw-warn", words("period_bad")), role="alert")
         html(_figures(report, words), "div")
@@ -86,7 +87,7 @@ async def statistics_page(visitor: Visitor, _client: Client, request: Request) -
     return None
 
 
-def _period_form(visitor: Visitor, period: Period) -> None:
+def _period_form(visitor: Visitor, period: Period, report: StatisticsView) -> None:
     words = visitor.words
     with attributes(el("form", "tw-bar"), method="get", action=f"{visitor.base}/statistics"):
         for days in PRESETS:
@@ -102,6 +103,10 @@ def _period_form(visitor: Visitor, period: Period) -> None:
                     el("input", "tw-input"), type="date", name=name, value=day.isoformat(), required=""
                 )
         attributes(el("button", "tw-btn", words("period_show")), type="submit")
+        if Right.ADMIN in visitor.user.rights:
+            when = urlencode({"since": report.since.isoformat(), "until": report.until.isoformat()})
+            link = el("a", "tw-link", words("download_verdicts"))
+            attributes(link, href=f"{visitor.base}/api/v1/verdicts.zip?{when}", download="")
 
 
 def _figures(report: StatisticsView, words: Words) -> str:

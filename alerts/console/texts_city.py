@@ -32,6 +32,7 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     "by_department": ("按部门", "By department"),
     "by_camera": ("按摄像机", "By camera"),
     "median_p90": ("中位 / P90", "median / p90"),
+    "download_verdicts": ("导出判定与图像（用于再训练）", "Verdicts with pictures, for retraining"),
     "download_csv": ("下载 CSV", "Download CSV"),
     "nothing_counted": ("这段时间没有事件", "Nothing began in this period"),
     "nobody_called": ("这段时间没有派遣任务", "No department was called in this period"),
@@ -180,6 +181,7 @@ AUDIT_ACTIONS: dict[str, tuple[str, str]] = {
     "catalogue import": ("导入事件目录", "Catalogue imported"),
     "areas import": ("导入区域", "Areas imported"),
     "roster import": ("导入值班表", "Roster imported"),
+    "verdicts export": ("导出判定", "Verdicts exported"),
     "export": ("导出案卷", "Case exported"),
     "delete": ("删除证据", "Evidence deleted"),
 }
@@ -191,6 +193,7 @@ AUDIT_SUBJECTS: dict[str, tuple[str, str]] = {
     "areas": ("区域", "areas"),
     "roster": ("值班表", "roster"),
     "evidence": ("证据", "evidence"),
+    "verdicts": ("判定", "verdicts"),
 }
 WEEKDAYS: dict[str, tuple[str, str]] = {
     "mon": ("周一", "Mon"),

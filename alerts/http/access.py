@@ -88,6 +88,7 @@ _API: dict[Rule, str] = {
     """,
     Right.ADMIN: """
         GET  /audit
+        GET  /verdicts.zip
         GET  /audit/verify
         POST /catalogue
         POST /areas

@@ -1,13 +1,16 @@
 """Evidence from boxes and to people; artifacts to boxes. By digest, never through the broker."""
 
-from typing import Annotated
+import tempfile
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
-from fastapi import APIRouter, HTTPException, Path, Request, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import FileResponse
-from pydantic import BaseModel
+from fastapi.responses import FileResponse, StreamingResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from alerts.evidence import (
+    CHUNK,
     MAGIC,
     TooLarge,
     WrongFile,
@@ -16,8 +19,13 @@ from alerts.evidence import (
     media_type_of,
     note_evidence,
 )
+from alerts.export import export_zip
 from alerts.http.auth import Ctx, EdgeId, SomeUser
 from alerts.http.context import Context
+from alerts.http.incidents import in_range
+from alerts.services.feed import EPOCH
+from alerts.store import audit
+from towerwatch.timebase import utc_now
 
 router = APIRouter(tags=["files"])
 Sha256Path = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
@@ -29,6 +37,14 @@ IMMUTABLE = {
 
 
 PICTURES = frozenset({"image/jpeg", "image/png"})
+
+
+class JudgedWhen(BaseModel):
+    """Alerts that were judged from ``since`` until before ``until``; without them, all."""
+
+    model_config = ConfigDict(extra="forbid")
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
 
 
 class Picture(BaseModel):
@@ -103,6 +119,28 @@ def play_evidence(sha256: Sha256Path, context: Ctx, _user: SomeUser) -> FileResp
     if media_type_of(context.database, sha256) != "video/mp4" or not context.evidence.has(sha256):
         raise HTTPException(404, "this clip is not here (yet)")
     return FileResponse(context.player.playable(sha256), media_type="video/mp4", headers=IMMUTABLE)
+
+
+@router.get("/api/v1/verdicts.zip")
+def get_verdicts(wanted: Annotated[JudgedWhen, Query()], context: Ctx, user: SomeUser) -> StreamingResponse:
+    """Return what people judged, with pictures and clips, for retraining; the audit notes who took it."""
+    since, until = in_range(wanted.since) or EPOCH, in_range(wanted.until) or utc_now()
+    stream = tempfile.TemporaryFile(dir=context.config.data_dir)  # noqa: SIM115 - the answer closes it
+    count = export_zip(context.database, context.evidence, stream, since, until)
+    size = stream.tell()
+    stream.seek(0)
+    with context.database.write() as session:
+        about = {"alerts": count, "since": since.isoformat(), "until": until.isoformat()}
+        audit.record(session, user.name, "verdicts export", "verdicts", about)
+    name = f"verdicts-{since:%Y%m%d}-{until:%Y%m%d}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(size)}
+    return StreamingResponse(_pieces(stream), media_type="application/zip", headers=headers)
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    with stream:
+        while piece := stream.read(CHUNK):
+            yield piece
 
 
 @router.get("/artifacts/{sha256}")

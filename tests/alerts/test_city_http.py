@@ -1,17 +1,20 @@
 """The city's data over HTTP: people, tokens, catalogue, areas, rosters, the feed, and ETags."""
 
+import io
 import json
+import zipfile
 from datetime import timedelta
 
 import httpx
 import pytest
 from area_kit import ROSTER, town
 from catalogue_kit import DEPARTMENTS, flow_row, table, write_xlsx
-from central_kit import alert, apply_all, place
+from central_kit import alert, apply_all, picture, place
 
 from alerts.catalogue.read import read_catalogue
 from alerts.config import ServeSettings
 from alerts.enrol import edge_of_token, enrol
+from alerts.export import VerdictRecord
 from alerts.http.app import make_api
 from alerts.http.context import make_context
 from alerts.services import feed
@@ -164,3 +167,21 @@ def test_a_catalogue_comes_back_as_the_table_that_it_went_in_as(admin, tmp_path,
     if ending == ".xlsx":  # which has the departments too
         assert read_catalogue(tmp_path / "got.xlsx").digest() == read_catalogue(given).digest()
     assert admin.get(f"/api/v1/catalogue{ending}", params={"version": 7}).status_code == 404
+
+
+def test_verdicts_go_out_with_their_pictures_and_the_audit_notes_it(admin, context):
+    jpeg = b"\xff\xd8\xff\xe0 a street"
+    apply_all(context.database, [alert("a", evidence=(picture(jpeg), picture(b"not here", "close_up")))])
+    context.evidence.add_bytes(jpeg)
+    context.services.incidents.dismiss(1, "permitted", user="li")
+    got = admin.get("/api/v1/verdicts.zip")
+    archive = zipfile.ZipFile(io.BytesIO(got.content))
+    record = VerdictRecord.model_validate_json(archive.read("verdicts.jsonl"))
+    assert (record.verdict.verdict, record.verdict.reason) == ("false", "permitted")
+    (file,) = [item.file for item in record.evidence if item.file]
+    assert archive.read(file) == jpeg
+    old = admin.get("/api/v1/verdicts.zip", params={"until": "2020-01-01T00:00:00Z"})
+    assert zipfile.ZipFile(io.BytesIO(old.content)).read("verdicts.jsonl") == b""
+    assert list(context.config.data_dir.glob("verdicts-*")) == []
+    rows = admin.get("/api/v1/audit", params={"action": "verdicts export"}).json()["items"]
+    assert [json.loads(row["detail"])["alerts"] for row in rows] == [0, 1]
