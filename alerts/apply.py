@@ -6,19 +6,26 @@ message and evidence. So ``closed`` before ``opened`` ends as a closed alert wit
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from alerts.areas.placing import place_incident
-from alerts.correlate import Facts, key_of, policy_of, same_incident
+from alerts.areas.placing import hold_areas, place_incident
+from alerts.catalogue.filing import hold_catalogue
 from alerts.crossing import crossed
-from alerts.messages import AlertMessage, Kind, Phase
+from alerts.joining import (
+    facts_of,
+    find_incidents,
+    lock_incidents,
+    new_incident,
+    place_of,
+    place_of_incident,
+)
+from alerts.messages import AlertMessage, Evidence, Phase
 from alerts.moves import file_unverified, move
 from alerts.outbox import Target, owe
 from alerts.states import TECHNICAL_KINDS, UNDER_WAY, Action, State
@@ -28,9 +35,14 @@ from alerts.store.tables import Alert, AlertPhase, EvidenceRef, Incident
 from towerwatch.geometry.ellipse import Ellipse
 from towerwatch.timebase import utc_now
 
-# candidates of another key are looked for 25.5 km to the north and south: two towers that know bearings alone
-# (a box's max_range_m is 25 km at most) have the middles of their ellipses no further apart
-NEAR_LAT_DEG = 0.23
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A message, when it came, and the catalogue's version and flow to file a new incident under, if said."""
+
+    message: AlertMessage
+    received_at: datetime
+    under: tuple[int, str] | None = None
 
 
 def apply_message(
@@ -47,52 +59,152 @@ def apply_message(
     ``targets`` are told of a new incident, and of one that closes by itself. A new incident is filed
     ``under`` that version of the catalogue and that flow of it; None leaves it to the catalogue.
     """
-    database.lock(session, f"alert {message.alert_id}")
-    if session.get(AlertPhase, (message.alert_id, message.phase_seq)) is not None:
-        return False
-    alert = session.get(Alert, message.alert_id)
-    if alert is None:
-        incident = _incident_for(database, session, message, targets, under)
-        alert = Alert(id=message.alert_id, incident_id=incident.id, phase_seq=-1)
-        _take_over(alert, message, received_at)
-        session.add(alert)
-        session.flush()
-        detail = {"alert_id": alert.id, "camera": alert.camera, "confidence": alert.confidence}
-        journal.entry(session, incident.id, journal.SYSTEM, "alert", detail=detail, key=f"alert {alert.id}")
-    else:
-        found = session.get(Incident, alert.incident_id, with_for_update=True, populate_existing=True)
-        assert found is not None  # noqa: S101 - the foreign key holds it
-        incident = found
-        if message.phase_seq > alert.phase_seq:
-            _take_over(alert, message, received_at)
-    _add_phase(session, message, received_at)
-    _add_evidence(session, message)
+    return apply_messages(database, session, [Told(message, received_at, under)], targets) == 1
+
+
+def apply_messages(
+    database: Database, session: Session, told: Sequence[Told], targets: Sequence[Target] = ()
+) -> int:
+    """Apply phases within the caller's transaction, as if one after the other; return how many were new.
+
+    What touches neither the same alert, nor the same incident, nor the same place goes in one wave, in which
+    each table is asked and written once; what does waits for the next.
+    """
     session.flush()
-    refresh_incident(session, incident, targets)
-    journal.changed(session, "incident", str(incident.id), f"alert_{message.phase}")
-    return True
+    with session.no_autoflush, hold_catalogue(session), hold_areas(session):
+        batch = _Batch(database, session, targets, told)
+        applied = 0
+        while told:
+            wave, told = batch.wave(told)
+            applied += batch.apply(wave)
+        return applied
 
 
-def facts_of(row: Alert | AlertMessage) -> Facts:
-    """Return what correlation needs of an alert, stored or just come."""
-    position = row.position if isinstance(row, Alert) else row.position and row.position.model_dump()
-    ellipse = Ellipse(**position) if position else None
-    return Facts(
-        kind=Kind(row.kind),
-        edge=row.edge,
-        camera=row.camera,
-        preset=row.preset,
-        zone=row.zone,
-        place_key=row.place_key,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        ellipse=ellipse,
-    )
+class _Batch:
+    """Phases of one transaction, and the rows that they touch; all their locks are taken at once."""
+
+    def __init__(
+        self, database: Database, session: Session, targets: Sequence[Target], told: Sequence[Told]
+    ) -> None:
+        self._session, self._targets = session, targets
+        ids = sorted({item.message.alert_id for item in told})
+        database.lock_all(session, [f"alert {alert_id}" for alert_id in ids])
+        phases = select(AlertPhase.alert_id, AlertPhase.phase_seq).where(AlertPhase.alert_id.in_(ids))
+        self._seen = {(alert_id, seq) for alert_id, seq in session.execute(phases)}
+        alerts = session.scalars(
+            select(Alert).where(Alert.id.in_(ids)).execution_options(populate_existing=True)
+        )
+        self._alerts = {alert.id: alert for alert in alerts}
+        begins = [item.message for item in told if item.message.alert_id not in self._alerts]
+        database.lock_all(session, {place_of(facts_of(message)) for message in begins})
+        self._incidents = lock_incidents(session, {alert.incident_id for alert in self._alerts.values()})
+        evidence = select(EvidenceRef.alert_id, EvidenceRef.role, EvidenceRef.sha256)
+        found = (
+            session.execute(evidence.where(EvidenceRef.alert_id.in_(self._alerts))) if self._alerts else ()
+        )
+        self._evidence = {(alert_id, role, sha256) for alert_id, role, sha256 in found}
+
+    def wave(self, told: Sequence[Told]) -> tuple[list[Told], list[Told]]:
+        """Split off what has nothing to do with each other; the rest keeps its order."""
+        now: list[Told] = []
+        later: list[Told] = []
+        taken: set[str] = set()
+        for item in told:
+            touched = self._touched(item.message)
+            (later if touched & taken else now).append(item)
+            taken |= touched
+        return now, later
+
+    def _touched(self, message: AlertMessage) -> set[str]:
+        facts, alert = facts_of(message), self._alerts.get(message.alert_id)
+        if alert is None:
+            return {message.alert_id, place_of(facts)}
+        incident = self._incidents[alert.incident_id]
+        return {message.alert_id, f"incident {incident.id}", place_of_incident(facts, incident)}
+
+    def apply(self, wave: Sequence[Told]) -> int:
+        """Apply phases that have nothing to do with each other; return how many were new."""
+        fresh = [item for item in wave if (item.message.alert_id, item.message.phase_seq) not in self._seen]
+        begins = [item for item in fresh if item.message.alert_id not in self._alerts]
+        self._begin(begins)
+        for item in fresh:
+            alert = self._alerts[item.message.alert_id]
+            if item.message.phase_seq > alert.phase_seq:
+                _take_over(alert, item.message, item.received_at)
+        self._session.flush()  # what follows refers to the alerts
+        for item in begins:
+            self._enter(item.message)
+        for item in fresh:
+            self._session.add(_phase(item.message, item.received_at))
+            self._add_evidence(item.message)
+            self._seen.add((item.message.alert_id, item.message.phase_seq))
+        self._refresh(fresh)
+        self._session.flush()
+        return len(fresh)
+
+    def _begin(self, begins: Sequence[Told]) -> None:
+        """Give each new alert its incident."""
+        joined = find_incidents(self._session, [item.message for item in begins])
+        made = [
+            (item.message, new_incident(item.message, item.under))
+            for item in begins
+            if item.message.alert_id not in joined
+        ]
+        self._session.add_all(incident for _, incident in made)
+        self._session.flush()  # what follows needs their numbers
+        for message, incident in made:
+            self._open(incident, message)
+            joined[message.alert_id] = incident
+        for item in begins:
+            incident = joined[item.message.alert_id]
+            self._incidents[incident.id] = incident
+            alert = Alert(id=item.message.alert_id, incident_id=incident.id, phase_seq=-1)
+            self._session.add(alert)
+            self._alerts[alert.id] = alert
+
+    def _open(self, incident: Incident, message: AlertMessage) -> None:
+        session, states = self._session, (None, State.DETECTED)
+        journal.entry(session, incident.id, journal.SYSTEM, "detected", states=states, key="detected")
+        move(session, incident, Action.SUBMIT, journal.SYSTEM)
+        about = {"alert_id": message.alert_id, "evidence": [item.sha256 for item in message.evidence]}
+        owe(session, self._targets, "incident.created", incident, more=about)
+        file_unverified(session, incident, self._targets)
+
+    def _enter(self, message: AlertMessage) -> None:
+        alert = self._alerts[message.alert_id]
+        detail = {"alert_id": alert.id, "camera": alert.camera, "confidence": alert.confidence}
+        key = f"alert {alert.id}"
+        journal.entry(self._session, alert.incident_id, journal.SYSTEM, "alert", detail=detail, key=key)
+
+    def _add_evidence(self, message: AlertMessage) -> None:
+        for item in message.evidence:
+            known = (message.alert_id, item.role, item.sha256)
+            if known not in self._evidence:
+                self._evidence.add(known)
+                self._session.add(_reference(message, item))
+
+    def _refresh(self, fresh: Sequence[Told]) -> None:
+        """Bring the incidents of a wave in line with their alerts, which are read together."""
+        by_incident: dict[int, list[Alert]] = defaultdict(list)
+        touched = {self._alerts[item.message.alert_id].incident_id for item in fresh}
+        alerts = select(Alert).where(Alert.incident_id.in_(touched)).order_by(Alert.id)
+        for alert in self._session.scalars(alerts) if touched else ():
+            by_incident[alert.incident_id].append(alert)
+        for item in fresh:
+            incident = self._incidents[self._alerts[item.message.alert_id].incident_id]
+            _bring_in_line(self._session, incident, by_incident[incident.id], self._targets)
+            journal.changed(self._session, "incident", str(incident.id), f"alert_{item.message.phase}")
 
 
 def refresh_incident(session: Session, incident: Incident, targets: Sequence[Target] = ()) -> None:
     """Bring an incident in line with its alerts; propose closure when the last has ended."""
     alerts = session.scalars(select(Alert).where(Alert.incident_id == incident.id).order_by(Alert.id)).all()
+    _bring_in_line(session, incident, alerts, targets)
+
+
+def _bring_in_line(
+    session: Session, incident: Incident, alerts: Sequence[Alert], targets: Sequence[Target]
+) -> None:
     was_open, was_new = incident.open_alert_count, not incident.alert_count
     still_open = [alert for alert in alerts if alert.phase != Phase.CLOSED]
     incident.alert_count, incident.open_alert_count = len(alerts), len(still_open)
@@ -106,7 +218,7 @@ def refresh_incident(session: Session, incident: Incident, targets: Sequence[Tar
     before = (incident.lat_deg, incident.lon_deg)
     _take_position(incident, alerts)
     if was_new or before != (incident.lat_deg, incident.lon_deg):
-        place_incident(session, incident)
+        place_incident(session, incident, new=was_new)
     if still_open:
         incident.closure_proposed_at = None
         if incident.kind in TECHNICAL_KINDS and incident.state == State.CLOSED:
@@ -142,86 +254,6 @@ def _take_position(incident: Incident, alerts: Sequence[Alert]) -> None:
         incident.lat_deg, incident.lon_deg = place.lat_deg, place.lon_deg
 
 
-def _incident_for(
-    database: Database,
-    session: Session,
-    message: AlertMessage,
-    targets: Sequence[Target],
-    under: tuple[int, str] | None,
-) -> Incident:
-    """Return the open incident that the alert belongs to, locked, or make one."""
-    facts = facts_of(message)
-    policy, key = policy_of(facts), key_of(facts)
-    # who decides whether an incident is new must be alone with the place while deciding
-    database.lock(session, f"correlate {facts.kind}" if policy.near else f"correlate {facts.kind} {key}")
-    earliest = facts.started_at - timedelta(seconds=policy.gap_s)
-    place: Any = Incident.correlation_key == key
-    if policy.near is not None and facts.ellipse is not None:
-        lat_deg = facts.ellipse.lat_deg
-        place = or_(place, Incident.lat_deg.between(lat_deg - NEAR_LAT_DEG, lat_deg + NEAR_LAT_DEG))
-    members = session.execute(
-        select(Alert, Incident.id)
-        .join(Incident, Incident.id == Alert.incident_id)
-        .where(
-            Incident.kind == facts.kind,
-            Incident.open.is_(True),
-            or_(Incident.last_seen_at >= earliest, Incident.open_alert_count > 0),
-            place,
-        )
-        .order_by(Incident.id, Alert.id)
-    )
-    for member, incident_id in members:
-        if same_incident(facts, facts_of(member)):
-            found = session.get(Incident, incident_id, with_for_update=True, populate_existing=True)
-            if found is not None and found.open:
-                return found
-    return _new_incident(session, message, key, targets, under)
-
-
-def _new_incident(
-    session: Session,
-    message: AlertMessage,
-    key: str,
-    targets: Sequence[Target],
-    under: tuple[int, str] | None,
-) -> Incident:
-    now = utc_now()
-    catalogue, flow = under or (None, None)
-    incident = Incident(
-        kind=message.kind,
-        state=State.DETECTED,
-        state_at=now,
-        open=True,
-        correlation_key=key,
-        site=message.site,
-        edge=message.edge,
-        camera=message.camera,
-        zone=message.zone,
-        started_at=message.started_at,
-        last_seen_at=message.ended_at or message.captured_at,
-        created_at=now,
-        updated_at=now,
-        confidence=message.confidence,
-        historical=message.historical,
-        catalogue=catalogue,
-        flow=flow,
-        alert_count=0,
-        open_alert_count=0,
-        version=0,
-    )
-    session.add(incident)
-    session.flush()
-    states = (None, State.DETECTED)
-    journal.entry(session, incident.id, journal.SYSTEM, "detected", states=states, key="detected")
-    move(session, incident, Action.SUBMIT, journal.SYSTEM)
-    if message.position is not None:
-        incident.position = message.position.model_dump()
-    alert = {"alert_id": message.alert_id, "evidence": [item.sha256 for item in message.evidence]}
-    owe(session, targets, "incident.created", incident, more=alert)
-    file_unverified(session, incident, targets)
-    return incident
-
-
 def _take_over(alert: Alert, message: AlertMessage, received_at: datetime) -> None:
     """Make the alert what its newest phase says; boxes and zone stay when a phase brings none."""
     alert.site, alert.edge, alert.camera = message.site, message.edge, message.camera
@@ -246,37 +278,27 @@ def _take_over(alert: Alert, message: AlertMessage, received_at: datetime) -> No
     alert.lost, alert.missed_rounds = False, 0
 
 
-def _add_phase(session: Session, message: AlertMessage, received_at: datetime) -> None:
-    session.add(
-        AlertPhase(
-            alert_id=message.alert_id,
-            phase_seq=message.phase_seq,
-            phase=message.phase,
-            captured_at=message.captured_at,
-            received_at=received_at,
-            applied_at=utc_now(),
-            confidence=message.confidence,
-            boxes=[box.model_dump() for box in message.boxes],
-            body=json.dumps(message.model_dump(mode="json", exclude_none=True), separators=(",", ":")),
-        )
+def _phase(message: AlertMessage, received_at: datetime) -> AlertPhase:
+    return AlertPhase(
+        alert_id=message.alert_id,
+        phase_seq=message.phase_seq,
+        phase=message.phase,
+        captured_at=message.captured_at,
+        received_at=received_at,
+        applied_at=utc_now(),
+        confidence=message.confidence,
+        boxes=[box.model_dump() for box in message.boxes],
+        body=message.model_dump_json(exclude_none=True),
     )
 
 
-def _add_evidence(session: Session, message: AlertMessage) -> None:
-    stored = select(EvidenceRef.role, EvidenceRef.sha256).where(EvidenceRef.alert_id == message.alert_id)
-    known = {(role, sha256) for role, sha256 in session.execute(stored)}
-    for item in message.evidence:
-        if (item.role, item.sha256) in known:
-            continue
-        known.add((item.role, item.sha256))
-        session.add(
-            EvidenceRef(
-                alert_id=message.alert_id,
-                role=item.role,
-                sha256=item.sha256,
-                bytes=item.bytes,
-                media_type=item.media_type,
-                captured_at=item.captured_at,
-                phase_seq=message.phase_seq,
-            )
-        )
+def _reference(message: AlertMessage, item: Evidence) -> EvidenceRef:
+    return EvidenceRef(
+        alert_id=message.alert_id,
+        role=item.role,
+        sha256=item.sha256,
+        bytes=item.bytes,
+        media_type=item.media_type,
+        captured_at=item.captured_at,
+        phase_seq=message.phase_seq,
+    )

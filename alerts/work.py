@@ -17,7 +17,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from alerts.apply import apply_message
+from alerts.apply import Told, apply_messages
 from alerts.config import WorkSettings
 from alerts.inbox import is_away
 from alerts.messages import AlertMessage
@@ -66,7 +66,10 @@ class Worker(ThreadPart):
         return super().stop(timeout_s)
 
     def work_off(self, batch: int | None = None) -> int:
-        """Apply one batch of rows in one transaction, each behind a savepoint; return how many it took."""
+        """Apply one batch of rows in one transaction; return how many it took.
+
+        A row that cannot be applied is found by applying the rows one by one, each behind a savepoint.
+        """
         now = utc_now()
         # a time further away than any wait was written by a clock that has been set back since
         beyond = now + timedelta(seconds=2.0**self._settings.max_tries)
@@ -84,23 +87,39 @@ class Worker(ThreadPart):
                 return 0
         with self._database.write() as session:
             rows = session.scalars(due.with_for_update(skip_locked=True)).all()
-            for row in rows:
-                self._apply(session, row)
+            if not self._apply(session, rows):
+                session.expire_all()
+                for row_id in [row.id for row in rows]:
+                    self._apply_alone(session, row_id)
         self._applied += len(rows)
         return len(rows)
 
-    def _apply(self, session: Session, row: InboxRow) -> None:
-        row_id = row.id
+    def _apply(self, session: Session, rows: Sequence[InboxRow]) -> bool:
+        """Apply rows together; False, and nothing of them, where one of them cannot be."""
         try:
             with self._database.savepoint(session):
-                message = AlertMessage.model_validate_json(row.body)
-                apply_message(self._database, session, message, row.received_at, self._targets)
-                row.state, row.done_at, row.error = "done", utc_now(), None
+                self._apply_rows(session, rows)
+        except Exception as error:  # the per-message guard; which one it is shows when each is applied alone
+            if isinstance(error, DBAPIError) and is_away(error):
+                raise
+            return False
+        return True
+
+    def _apply_alone(self, session: Session, row_id: int) -> None:
+        try:
+            with self._database.savepoint(session):
+                self._apply_rows(session, [session.get_one(InboxRow, row_id)])
         except Exception as error:  # the per-message guard: one poison row must not stop the others
             if isinstance(error, DBAPIError) and is_away(error):
                 raise
             session.expire_all()
             self._set_aside(session, row_id, error)
+
+    def _apply_rows(self, session: Session, rows: Sequence[InboxRow]) -> None:
+        told = [Told(AlertMessage.model_validate_json(row.body), row.received_at) for row in rows]
+        apply_messages(self._database, session, told, self._targets)
+        done = {"state": "done", "done_at": utc_now(), "error": None}
+        session.execute(update(InboxRow).where(InboxRow.id.in_([row.id for row in rows])).values(done))
 
     def _set_aside(self, session: Session, row_id: int, error: Exception) -> None:
         row = session.get_one(InboxRow, row_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,12 +15,32 @@ from alerts.areas.geojson import ORDER, AreaIndex, AreaShape, Level
 from alerts.store.city import Area, IncidentArea
 from alerts.store.tables import Camera, Incident
 
+_HELD = "towerwatch areas"
 # the pool of a database's connections -> the generation of its areas, and the tree over them
 _INDEXES: WeakKeyDictionary[Any, tuple[int, AreaIndex]] = WeakKeyDictionary()
 
 
+@contextmanager
+def hold_areas(session: Session) -> Iterator[None]:
+    """Let all of a block use the areas as they are when they are first asked for."""
+    session.info[_HELD] = None
+    try:
+        yield
+    finally:
+        del session.info[_HELD]
+
+
 def areas_now(session: Session) -> AreaIndex:
     """Return the areas; the tree is built once for each import."""
+    index: AreaIndex | None = session.info.get(_HELD)
+    if index is None:
+        index = _newest(session)
+        if _HELD in session.info:
+            session.info[_HELD] = index
+    return index
+
+
+def _newest(session: Session) -> AreaIndex:
     generation = session.scalar(select(func.max(Area.generation))) or 0
     pool = session.get_bind().engine.pool
     held = _INDEXES.get(pool)
@@ -37,15 +59,18 @@ def place_of(session: Session, incident: Incident) -> tuple[float, float] | None
     return (lat, lon) if lat is not None and lon is not None else None
 
 
-def place_incident(session: Session, incident: Incident) -> None:
-    """Note the areas that an incident lies in, by its position or else by its camera's."""
+def place_incident(session: Session, incident: Incident, *, new: bool = False) -> None:
+    """Note the areas that an incident lies in, by its position or else by its camera's.
+
+    One that is ``new`` lies in none so far.
+    """
     index = areas_now(session)
     if not index.areas:
         return
     place = place_of(session, incident)
     wanted = {area.id for area in index.at(*place)} if place is not None else set()
     mine = IncidentArea.incident_id == incident.id
-    known = set(session.scalars(select(IncidentArea.area).where(mine)))
+    known = set() if new else set(session.scalars(select(IncidentArea.area).where(mine)))
     if known - wanted:
         session.execute(delete(IncidentArea).where(mine, IncidentArea.area.in_(known - wanted)))
     session.add_all(IncidentArea(incident_id=incident.id, area=area) for area in sorted(wanted - known))

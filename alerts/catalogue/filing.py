@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +16,7 @@ from alerts.messages import Kind
 from alerts.store.city import CatalogueRow
 from alerts.store.tables import Incident
 
+_HELD = "towerwatch catalogue"
 KEPT = 4  # versions held in memory; incidents of older ones are read again
 
 
@@ -39,10 +42,24 @@ class LoadedCatalogue:
 _VERSIONS: WeakKeyDictionary[Any, dict[int, LoadedCatalogue]] = WeakKeyDictionary()
 
 
+@contextmanager
+def hold_catalogue(session: Session) -> Iterator[None]:
+    """Let all of a block use the version that counts when it begins."""
+    session.info[_HELD] = _newest(session)
+    try:
+        yield
+    finally:
+        del session.info[_HELD]
+
+
 def catalogue_now(session: Session) -> LoadedCatalogue | None:
     """Return the version that counts; None where none was imported."""
-    newest = session.scalar(select(CatalogueRow.id).order_by(CatalogueRow.id.desc()).limit(1))
+    newest = session.info[_HELD] if _HELD in session.info else _newest(session)
     return catalogue_of(session, newest) if newest is not None else None
+
+
+def _newest(session: Session) -> int | None:
+    return session.scalar(select(CatalogueRow.id).order_by(CatalogueRow.id.desc()).limit(1))
 
 
 def catalogue_of(session: Session, version: int) -> LoadedCatalogue | None:

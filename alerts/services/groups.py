@@ -113,8 +113,7 @@ class GroupService:
         if len(ids) > MAX_ALERTS:
             msg = f"incident {incident_id} has more than {MAX_ALERTS} alerts"
             raise Invalid(msg)
-        for alert_id in ids:
-            self._database.lock(session, f"alert {alert_id}")
+        self._database.lock_all(session, [f"alert {alert_id}" for alert_id in ids])
         alerts = select(Alert).where(Alert.incident_id == incident_id).order_by(Alert.id)
         return list(session.scalars(alerts))
 

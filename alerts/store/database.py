@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,8 +77,14 @@ class Database:
 
     def lock(self, session: Session, name: str) -> None:
         """Hold a named lock until the transaction ends; SQLite's writer is alone anyway."""
-        if not self.is_sqlite:
-            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
+        self.lock_all(session, [name])
+
+    def lock_all(self, session: Session, names: Iterable[str]) -> None:
+        """Hold several, taken in an order that is the same for everybody, so that none waits in a circle."""
+        keys = sorted({lock_key(name) for name in names})
+        if keys and not self.is_sqlite:
+            query = "SELECT pg_advisory_xact_lock(key) FROM unnest(CAST(:keys AS bigint[])) AS key"
+            session.execute(text(query), {"keys": keys})
 
     def ping(self) -> None:
         """Ask the database for an answer; raise what SQLAlchemy raises if it gives none."""

@@ -197,7 +197,7 @@ def test_nothing_is_kept_of_a_message_that_fails_half_way(database, monkeypatch)
     def broken(*_args):
         raise RuntimeError("half way")
 
-    monkeypatch.setattr("alerts.apply.refresh_incident", broken)
+    monkeypatch.setattr("alerts.apply._bring_in_line", broken)
     with pytest.raises(RuntimeError):
         apply_all(database, [alert()])
     assert count(database, Incident) == count(database, Alert) == 0

@@ -138,7 +138,7 @@ def test_a_database_that_goes_in_mid_batch_leaves_the_rows_pending(sqlite, monke
         raise OperationalError("insert", {}, OSError("gone"))
 
     put(sqlite, alert("one"))
-    monkeypatch.setattr(work, "apply_message", away)
+    monkeypatch.setattr(work, "apply_messages", away)
     with pytest.raises(OperationalError):
         Worker(sqlite, WorkSettings()).work_off()
     assert [(row.state, row.tries) for row in rows(sqlite)] == [("pending", 0)]
