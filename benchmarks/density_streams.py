@@ -21,7 +21,6 @@ from streams.simulator import Scene, TruthZone, open_scene
 SIZE_PX = (1920, 1080)
 LOOP_S = 6
 BIT_RATE = 4_200_000
-FROM_S = 40.0  # traffic has filled the road by then
 SCENE_S = 300.0
 PHASES = 5  # key frames of all cameras at one instant would be a load that no real site has
 
@@ -30,17 +29,18 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One kind of stream; ``moves`` False holds its scene still under living sensor grain."""
+    """A scene from ``from_s`` on; without ``moves`` it is held still under living sensor grain."""
 
     name: str
     scene: str
+    seed: int
+    from_s: float
     moves: bool
-    seed: int = 3
 
     def open(self) -> Scene:
         """Open the scene where the stream begins."""
         scene = open_scene(self.scene, self.seed, SCENE_S, SIZE_PX)
-        scene.boxes(FROM_S)
+        scene.boxes(self.from_s)
         return scene
 
     def pictures(self) -> Iterator[Picture]:
@@ -48,7 +48,7 @@ class StreamPlan:
         scene = self.open()
         for index in range(LOOP_S * FPS):
             if self.moves:
-                scene.boxes(FROM_S + index / FPS)
+                scene.boxes(self.from_s + index / FPS)
             yield scene.picture()
 
     @property
@@ -57,13 +57,13 @@ class StreamPlan:
         return self.open().zones[0]
 
 
-TRAFFIC = StreamPlan("traffic", "arterial-lawful", moves=True)
-QUIET = StreamPlan("quiet", "road-free", moves=False, seed=5)
+TRAFFIC = StreamPlan("traffic", "arterial-lawful", seed=3, from_s=40.0, moves=True)  # the road has filled
+QUIET = StreamPlan("quiet", "street-lawful", seed=7, from_s=0.0, moves=False)  # cars parked where they may
 
 
 def loop_of(plan: StreamPlan, cache: Path) -> Path:
     """Return one loop of a stream, rendered and encoded unless it lies in ``cache``."""
-    path = cache / f"{plan.name}-{plan.scene}-{plan.seed}-{LOOP_S}s-{BIT_RATE // 1000}k.nut"
+    path = cache / f"{plan.name}-{plan.scene}-{plan.seed}-{plan.from_s:g}-{LOOP_S}s-{BIT_RATE // 1000}k.nut"
     if not path.exists():
         cache.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".part.nut")

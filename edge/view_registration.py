@@ -41,19 +41,19 @@ class Registration:
         return max(abs(self.dx_frac), abs(self.dy_frac))
 
 
-def richness(image: Picture) -> float:
-    """Return the share of a picture that holds contrast worth an outline, in [0, 1]; fog has little."""
-    fine, contrast = _fine(image)
-    return float(np.mean(contrast > _FAINT)) if fine.size else 0.0
-
-
 def outline_of(image: Picture) -> Outline:
     """Return the outlines of a picture, float32, 320 px wide, about 0 in the mean and 1 in deviation.
 
     ``image``: uint8 (height, width, 3) BGR, or (height, width) grey.
     """
+    return outline_and_richness(image)[0]
+
+
+def outline_and_richness(image: Picture) -> tuple[Outline, float]:
+    """Return the outlines, and the share of the picture that holds contrast worth one; fog has little."""
     fine, contrast = _fine(image)
-    return np.asarray(np.clip(fine / (contrast + _FAINT), -3, 3), np.float32)
+    outline = np.asarray(np.clip(fine / (contrast + _FAINT), -3, 3), np.float32)
+    return outline, float(np.mean(contrast > _FAINT))
 
 
 def _fine(image: Picture) -> tuple[Outline, Outline]:

@@ -23,10 +23,9 @@ import numpy as np
 from edge.view_registration import (
     Outline,
     Registration,
-    outline_of,
+    outline_and_richness,
     register,
     register_at,
-    richness,
 )
 from streams.frame import Picture
 
@@ -277,7 +276,8 @@ def realigned(image: Picture, shift: tuple[float, float]) -> Picture:
 
 def _glance(image: Picture) -> _Glance:
     level = float(image[::8, ::8].mean())
-    return _Glance(outline_of(image), richness(image), level, _is_grey(image))
+    outline, richness = outline_and_richness(image)
+    return _Glance(outline, richness, level, _is_grey(image))
 
 
 def _is_grey(image: Picture) -> bool:

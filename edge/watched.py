@@ -20,6 +20,7 @@ from edge.gate import Why
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, EvidenceRef, FromWorker, Resumed, Snapshot, TakeSnapshot
 from edge.sight import judge_picture
+from edge.stillness import Stillness
 from edge.view_registration import outline_of
 from edge.view_watch import ViewState, ViewVerdict, ViewWatch, realigned
 from streams.errors import StreamError
@@ -113,6 +114,8 @@ class WatchedCamera:
         self._model_trouble = model_trouble
         self._freeze: FreezeState | None = None
         self._views = view_watch_of(config)
+        self._still = Stillness()
+        self._verdict: ViewVerdict | None = None  # on the picture that was judged in full
         self._lost: dict[str, tuple[BlindReason, str]] = {}  # presets that are not to be seen, and why
         self._analysed_s: float | None = None
         self._arrived: tuple[float, int] | None = None
@@ -202,8 +205,7 @@ class WatchedCamera:
         self._analysed_s = frame.monotonic_s
         self._last_captured_at = frame.captured_at
         out: list[FromWorker] = self._answer_snapshot(frame)
-        trouble = self._judge(frame)
-        verdict = self._look_at_view(frame) if trouble is None else None
+        verdict = self._see(frame)
         picture: EvidenceRef | None = None
         analysed = 0
         if verdict is not None and verdict.state is ViewState.SEEN:
@@ -217,9 +219,24 @@ class WatchedCamera:
         out.append(self._report(now_s, analysed=analysed, lag_ms=(lag_ms,) * analysed, picture=picture))
         return out
 
-    def _judge(self, frame: Frame) -> tuple[BlindReason, str] | None:
+    def _see(self, frame: Frame) -> ViewVerdict | None:
+        """Say which view the picture shows; None where it shows nothing new."""
+        is_still = self._verdict is not None and self._still.holds(frame.reduced, frame.monotonic_s)
+        if self._judge(frame, is_still=is_still) is not None:
+            self._verdict = None
+            return None
+        if is_still:
+            return self._verdict
+        verdict = self._look_at_view(frame)
+        # a head that turns is asked every time where it looks
+        is_good = verdict.state is ViewState.SEEN and not self._lost and len(self.config.views) == 1
+        self._verdict = verdict if is_good else None
+        self._still.judged(frame.reduced, frame.monotonic_s)
+        return verdict
+
+    def _judge(self, frame: Frame, *, is_still: bool) -> tuple[BlindReason, str] | None:
         """Say whether the picture shows something new; what does not is not analysed."""
-        reason, detail = judge_picture(frame.reduced)
+        reason, detail = (None, "") if is_still else judge_picture(frame.reduced)
         self._freeze = advance(self._freeze, sample_luma(frame), FREEZE)
         self._lasting_s = 0.0
         if reason is None and self._freeze.verdict is FreezeVerdict.FROZEN:
