@@ -268,7 +268,7 @@ class CommandMessage(WireModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     command_id: AlertId
     at: AwareDatetime
-    name: Literal["apply_config", "fetch_model", "snapshot", "reconcile"]
+    name: Literal["apply_config", "fetch_model", "snapshot", "live", "reconcile"]
     arguments: dict[str, Any] = Field(default_factory=dict, max_length=16)
 
 

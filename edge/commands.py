@@ -14,6 +14,7 @@ import queue
 import re
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from alerts.topics import ID_PATTERN
 from edge.config import EdgeConfig, load_config
 from edge.files import free_bytes, sync_folder, write_atomic
 from edge.links import CentralLink
+from edge.live import PICTURE_S, WIDTH_PX, LiveLooks
 from edge.records import Snapshot
 from edge.trial import Trial
 from edge.uploader import central_client
@@ -61,6 +63,13 @@ class SnapshotArguments(StrictModel):
     """Of which camera."""
 
     camera: Annotated[str, Field(pattern=ID_PATTERN)]
+
+
+class LiveArguments(StrictModel):
+    """Of which camera, and for how long if nobody asks again."""
+
+    camera: Annotated[str, Field(pattern=ID_PATTERN)]
+    seconds: Annotated[float, Field(gt=0, le=60)]
 
 
 class ApplyConfigArguments(StrictModel):
@@ -108,8 +117,8 @@ class Box(Protocol):
         """Queue alerts again."""
         ...
 
-    def snapshot(self, camera_id: str, timeout_s: float) -> Snapshot:
-        """Have a picture taken."""
+    def snapshot(self, camera_id: str, timeout_s: float, *, live_px: int | None = None) -> Snapshot:
+        """Have a picture taken; for a live look a small one, which is not kept."""
         ...
 
     def try_configuration(self, trial: Trial) -> bool:
@@ -137,6 +146,7 @@ class CommandRunner:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._seen: dict[str, None] = {}
+        self._live = LiveLooks(self._look, link)
 
     def reply_with(self, reply: Callable[[bytes], None]) -> None:
         """Say how encoded replies leave the box."""
@@ -150,10 +160,12 @@ class CommandRunner:
     def stop(self, timeout_s: float) -> bool:
         """End after the command at hand; return whether that was in time."""
         self._stopping.set()
+        end_s = time.monotonic() + timeout_s
+        ended = self._live.stop(timeout_s)
         if self._thread is None:
-            return True
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+            return ended
+        self._thread.join(max(0.0, end_s - time.monotonic()))
+        return ended and not self._thread.is_alive()
 
     def submit(self, command: CommandMessage) -> None:
         """Take a command in; a repeated one (QoS 1) is ignored, one too many is refused at once."""
@@ -206,9 +218,16 @@ class CommandRunner:
             return Answer(f"{queued} messages queued again", {"resent": queued, "unknown": list(unknown)})
         if command.name == "snapshot":
             return self._snapshot(SnapshotArguments.model_validate(command.arguments))
+        if command.name == "live":
+            asked = LiveArguments.model_validate(command.arguments)
+            self._live.lease(asked.camera, asked.seconds)
+            return Answer("looking")
         if command.name == "apply_config":
             return self._apply_config(ApplyConfigArguments.model_validate(command.arguments))
         return self._fetch_model(FetchModelArguments.model_validate(command.arguments))
+
+    def _look(self, camera: str) -> Snapshot:
+        return self._box.snapshot(camera, PICTURE_S, live_px=WIDTH_PX)
 
     def _snapshot(self, arguments: SnapshotArguments) -> Answer:
         snapshot = self._box.snapshot(arguments.camera, SNAPSHOT_TIMEOUT_S)

@@ -110,11 +110,15 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Answer to :class:`TakeSnapshot`; ``evidence`` is None when there is no picture."""
+    """Answer to :class:`TakeSnapshot`; ``evidence`` is None when there is no picture.
+
+    ``picture`` is a JPEG for a live look, which leaves nothing on the disk.
+    """
 
     request_id: str
     evidence: EvidenceRef | None
     detail: str = ""
+    picture: bytes | None = None
 
 
 FromWorker = CameraRecord | CameraReport | Resumed | Heartbeat | Snapshot
@@ -129,10 +133,11 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class TakeSnapshot:
-    """Ask for the latest picture of a camera."""
+    """Ask for the next picture of a camera; for a live look at most so many pixels wide."""
 
     request_id: str
     camera: str
+    live_px: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

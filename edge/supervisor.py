@@ -32,7 +32,15 @@ from edge.journal import Journal
 from edge.links import Links
 from edge.outbox import Outbox
 from edge.publisher import Publisher, PublisherTerms
-from edge.records import CameraRecord, CameraReport, Change, EvidenceRef, Resumed, Snapshot
+from edge.records import (
+    CameraRecord,
+    CameraReport,
+    Change,
+    EvidenceRef,
+    Resumed,
+    Snapshot,
+    TakeSnapshot,
+)
 from edge.sdnotify import Notifier
 from edge.spec import WorkerSpec
 from edge.store import Store
@@ -403,13 +411,14 @@ class Supervisor:
 
     # --- what commands ask for (called from the command thread) -------------------------------
 
-    def snapshot(self, camera_id: str, timeout_s: float) -> Snapshot:
-        """Have a picture of a camera taken and queued for upload; called from the command thread."""
+    def snapshot(self, camera_id: str, timeout_s: float, *, live_px: int | None = None) -> Snapshot:
+        """Have a picture of a camera taken and queued for upload, or given back at once for a live look."""
         request_id = uuid.uuid4().hex
         answer: queue.Queue[Snapshot] = queue.Queue(maxsize=1)
         self._snapshots[request_id] = answer
         try:
-            if not any(worker.snapshot(request_id, camera_id) for worker in list(self.workers)):
+            request = TakeSnapshot(request_id, camera_id, live_px)
+            if not any(worker.snapshot(request) for worker in list(self.workers)):
                 return Snapshot(request_id, None, "no worker watches this camera now")
             return answer.get(timeout=timeout_s)
         except queue.Empty:

@@ -20,6 +20,7 @@ from edge.gate import Why
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, EvidenceRef, FromWorker, Resumed, Snapshot, TakeSnapshot
 from edge.sight import judge_picture
+from edge.small_picture import small_jpeg
 from edge.stillness import Stillness
 from edge.view_registration import outline_of
 from edge.view_watch import ViewState, ViewVerdict, ViewWatch, realigned
@@ -130,7 +131,7 @@ class WatchedCamera:
         self._trouble_since_s: float | None = None
         self._shown = False
         self._lasting_s = 0.0
-        self._snapshot: tuple[str, float] | None = None
+        self._asked: list[tuple[TakeSnapshot, float]] = []
         self._last_captured_at: datetime | None = None
 
     def resume(self, state: bytes | None) -> Resumed:
@@ -355,21 +356,26 @@ class WatchedCamera:
 
     def take_snapshot(self, request: TakeSnapshot, now_s: float) -> None:
         """Write the next picture for somebody who asked."""
-        self._snapshot = (request.request_id, now_s + SNAPSHOT_WAIT_S)
+        self._asked.append((request, now_s + SNAPSHOT_WAIT_S))
 
     def _answer_snapshot(self, frame: Frame) -> list[FromWorker]:
-        if self._snapshot is None:
-            return []
-        request_id, self._snapshot = self._snapshot[0], None
+        asked, self._asked = self._asked, []
+        return [self._taken(request, frame) for request, _until_s in asked]
+
+    def _taken(self, request: TakeSnapshot, frame: Frame) -> Snapshot:
+        if request.live_px is not None:
+            return Snapshot(request.request_id, None, picture=small_jpeg(frame.image, request.live_px))
         ref = self._writer.picture(frame.image, EvidenceRole.CONTEXT_NOW, frame.captured_at)
-        return [Snapshot(request_id, ref, "" if ref else "picture could not be written")]
+        return Snapshot(request.request_id, ref, "" if ref else "picture could not be written")
 
     def _snapshot_overdue(self, now_s: float) -> list[FromWorker]:
-        if self._snapshot is None or now_s < self._snapshot[1]:
+        late = [request for request, until_s in self._asked if now_s >= until_s]
+        if not late:
             return []
-        request_id, self._snapshot = self._snapshot[0], None
+        self._asked = [(request, until_s) for request, until_s in self._asked if now_s < until_s]
         trouble = self._stream_trouble(self.live.status())
-        return [Snapshot(request_id, None, trouble[1] if trouble else "no picture came")]
+        why = trouble[1] if trouble else "no picture came"
+        return [Snapshot(request.request_id, None, why) for request in late]
 
     def start(self) -> None:
         """Begin to read; an address that can never work is reported as a camera without picture."""

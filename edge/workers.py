@@ -163,9 +163,9 @@ class WorkerHandle:
             return False
         return True
 
-    def snapshot(self, request_id: str, camera: str) -> bool:
+    def snapshot(self, request: TakeSnapshot) -> bool:
         """Ask for a picture; return False when the camera is another worker's, or nobody takes the order."""
-        return camera in self.spec.camera_ids and self.ask(TakeSnapshot(request_id, camera))
+        return request.camera in self.spec.camera_ids and self.ask(request)
 
     def kill_if_hanging(self, now_s: float) -> bool:
         """End a worker that has been silent for too long; return whether that was done."""

@@ -47,10 +47,10 @@ class BoxPeer:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def report_for_duty(self, **changes: Any) -> None:
-        """Say that the box is there, and how its cameras are."""
-        self.send("status", status(online=True, at=utc_now()))
+    def report_for_duty(self, *, online: bool = True, **changes: Any) -> None:
+        """Say that the box is there, or was, and how its cameras are."""
         self.send("health", health(at=utc_now(), **changes))
+        self.send("status", status(online=online, at=utc_now()))
 
     def send(self, channel: str, message: WireModel) -> None:
         self._client.publish(self._topic(channel), encode(message), qos=1).wait_for_publish(20)

@@ -98,14 +98,27 @@ def evidence_file(
 
 @dataclass
 class CentralDouble:
-    """A small HTTP server with central's two contracts: PUT /evidence and GET /artifacts."""
+    """A small HTTP server with central's contracts: PUT /evidence, PUT /live and GET /artifacts."""
 
     token: str = "box-token-1"
     stored: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     artifacts: dict[str, bytes] = field(default_factory=dict)
+    live: list[tuple[str, bytes]] = field(default_factory=list)  # (camera, picture)
     answers: list[int] = field(default_factory=list)  # status codes to give first
     requests: int = 0
     url: str = ""
+
+    def take(self, path: str, media_type: str, body: bytes) -> int:
+        """Take what is PUT; return the status."""
+        _, room, name = path.split("/")
+        if room == "live":
+            self.live.append((name, body))
+            return 204
+        if hashlib.sha256(body).hexdigest() != name:
+            return 422
+        known = name in self.stored
+        self.stored[name] = (media_type, body)
+        return 200 if known else 201
 
     def publish(self, data: bytes) -> str:
         digest = hashlib.sha256(data).hexdigest()
@@ -139,12 +152,7 @@ def central_double() -> Iterator[CentralDouble]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if status := self._refused():
                 return self._answer(status)
-            digest = self.path.removeprefix("/evidence/")
-            if hashlib.sha256(body).hexdigest() != digest:
-                return self._answer(422)
-            known = digest in double.stored
-            double.stored[digest] = (self.headers["Content-Type"], body)
-            return self._answer(200 if known else 201)
+            return self._answer(double.take(self.path, self.headers["Content-Type"], body))
 
         def do_GET(self) -> None:
             if status := self._refused():

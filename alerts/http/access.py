@@ -54,6 +54,7 @@ _API: dict[Rule, str] = {
     Right.FLEET: """
         GET  /edges
         GET  /cameras
+        GET  /cameras/{edge}/{camera}/live
         GET  /map/cameras
         GET  /parts
     """,
@@ -113,6 +114,7 @@ _REST: dict[Rule, str] = {
     """,
     EDGE: """
         PUT  /evidence/{sha256}
+        PUT  /live/{camera}
         GET  /artifacts/{sha256}
     """,
     Right.LOOK: """

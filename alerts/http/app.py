@@ -23,6 +23,7 @@ from alerts.http import (
     fleet,
     incidents,
     live,
+    looks,
     people,
     reports,
     statistics,
@@ -32,9 +33,24 @@ from alerts.http.access import guard
 from alerts.http.auth import SomeUser
 from alerts.http.context import Context
 from alerts.http.etags import Etags
+from alerts.services.zones import ZoneService
 from towerwatch import __version__
 
-ROUTES = (people, accounts, incidents, tasks, reports, city, feed, fleet, files, live, audit, statistics)
+ROUTES = (
+    people,
+    accounts,
+    incidents,
+    tasks,
+    reports,
+    city,
+    feed,
+    fleet,
+    files,
+    live,
+    looks,
+    audit,
+    statistics,
+)
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -78,6 +94,7 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
             secure=context.config.serve.secure,
             timezone=context.config.console.timezone,
             keep_picture=partial(keep_picture, context.evidence, context.database),
+            zones=ZoneService(context.database, context.artifacts),
             revoke_box=lambda edge, by: revoke(context.database, context.config, edge, by=by),
         )
     return app

@@ -12,6 +12,7 @@ from alerts.evidence import BlobStore
 from alerts.handling import handling_of
 from alerts.playable import Player
 from alerts.services.bundle import Services, open_services
+from alerts.services.looks import LookService
 from alerts.store.database import Database
 
 
@@ -25,6 +26,7 @@ class Context:
     evidence: BlobStore
     artifacts: BlobStore
     player: Player
+    looks: LookService
 
 
 def make_context(config: CentralConfig, database: Database) -> Context:
@@ -35,7 +37,8 @@ def make_context(config: CentralConfig, database: Database) -> Context:
     artifacts.open()
     player = Player(evidence, config.data_dir / "playable")
     services = open_services(database, handling_of(config))
-    return Context(config, database, services, evidence, artifacts, player)
+    looks = LookService(database, config.data_dir / "live")
+    return Context(config, database, services, evidence, artifacts, player, looks)
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -51,9 +51,11 @@ class Box:
             raise RetryableError("database cannot be read")
         return 3, ("f" * 32,)
 
-    def snapshot(self, camera_id: str, timeout_s: float) -> Snapshot:
+    def snapshot(self, camera_id: str, timeout_s: float, *, live_px: int | None = None) -> Snapshot:
         self.asked.append(camera_id)
         assert timeout_s > 0
+        if live_px is not None:
+            return Snapshot("r", None, picture=b"a small picture")
         ref = EvidenceRef(EvidenceRole.CONTEXT_NOW, "a" * 64, 9, "image/jpeg", T0)
         return Snapshot("r", ref) if self.picture else Snapshot("r", None, "no picture came")
 

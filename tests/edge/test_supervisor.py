@@ -362,6 +362,11 @@ def test_commands_over_the_broker_snapshot_and_a_new_configuration(
         shot = ask("snapshot", camera="street-1")
         assert shot.ok, shot.detail
         components.wait_until(lambda: shot.result["sha256"] in central.stored, what="snapshot at central")
+        assert ask("live", camera="street-1", seconds=3).ok
+        components.wait_until(lambda: len(central.live) > 1, 40, "live pictures at central")
+        name, picture = central.live[0]
+        assert (name, picture[:3]) == ("street-1", b"\xff\xd8\xff")
+        assert hashlib.sha256(picture).hexdigest() not in central.stored
         second = camera("street-2", cameras.url("street.mp4"), **patient)
         document = {**rig.document(), "cameras": [first, second], "workers": 2}
         new = yaml.safe_dump(document).encode()

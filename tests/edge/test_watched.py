@@ -299,6 +299,16 @@ def test_a_snapshot_is_the_next_picture_or_an_answer_why_not(world: World) -> No
     assert late == [Snapshot("two", None, "401")]
 
 
+def test_a_live_look_and_a_snapshot_are_both_answered_by_the_next_picture(world: World) -> None:
+    world.camera.take_snapshot(TakeSnapshot("kept", "cam-1"), 0.0)
+    world.camera.take_snapshot(TakeSnapshot("live", "cam-1", live_px=32), 0.0)
+    kept, live = [message for message in world.show(0) if isinstance(message, Snapshot)]
+    assert (kept.request_id, kept.picture) == ("kept", None)
+    assert (live.request_id, live.evidence) == ("live", None)
+    assert live.picture is not None
+    assert live.picture.startswith(b"\xff\xd8\xff")
+
+
 def test_an_address_that_can_never_work_does_not_stop_the_others(world: World) -> None:
     world.stream.bad_address = True
     world.camera.start()

@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import components
+import cv2
 import pytest
 from edge_rig import Rig, camera, scene
+from media import make_video
 
+from alerts.messages import EvidenceRole
 from edge import workers as module
 from edge.config import load_config
+from edge.evidence_index import evidence_path
 from edge.pipeline import tile_budget
 from edge.records import (
     CameraRecord,
@@ -103,6 +107,22 @@ def test_a_file_is_watched_snapshots_answered_and_the_state_handed_over_at_the_e
     again.until(lambda got: of(got, Resumed))
     again.ours.send(Stop())
     again.end()
+
+
+def test_a_camera_with_a_small_stream_has_that_analysed_and_pictures_of_the_main_one(
+    tmp_path: Path, clip: Path
+) -> None:
+    main = make_video(tmp_path / "main.mp4", seconds=8, fps=10, gop=5, size=(640, 480))
+    worker = Running(spec_of(tmp_path, camera("cam-1", main, substream=str(clip))))
+    worker.until(lambda got: any(one.changes for one in of(got, CameraRecord)))
+    worker.ours.send(Stop())
+    worker.end()
+    change = next(one for record in of(worker.got, CameraRecord) for one in record.changes)
+    (picture,) = [ref for ref in change.evidence if ref.role is EvidenceRole.CONTEXT_T0]
+    image = cv2.imread(str(evidence_path(tmp_path / "evidence", picture.sha256, picture.media_type)))
+    assert image is not None
+    assert image.shape == (480, 640, 3)
+    assert change.event.boxes, "of the white car, which the small stream alone shows"
 
 
 def test_a_worker_ends_when_its_supervisor_is_gone(tmp_path: Path, clip: Path) -> None:
@@ -191,8 +211,8 @@ def test_a_good_worker_gets_ready_and_ends_when_told(make: Any) -> None:
     handle, inbox = make(good)
     assert hear(handle, inbox) == Heartbeat(ready=True)
     assert handle.ready
-    assert not handle.snapshot("r", "elsewhere")
-    assert handle.snapshot("r", "cam-1")
+    assert not handle.snapshot(TakeSnapshot("r", "elsewhere"))
+    assert handle.snapshot(TakeSnapshot("r", "cam-1"))
     handle.order_stop()
     handle.finish(time.monotonic() + 10)
     assert handle.pid is None
