@@ -29,7 +29,7 @@ from edge.patrol import Patrol
 from edge.schedule import Schedule
 from edge.shapes import Area, Mask, Zone
 from models.registry import find_model
-from streams.modes import KEYFRAMES, DecodeMode
+from streams.modes import KEYFRAMES, DecodeMode, Hardware
 from towerwatch.errors import TowerwatchError
 from towerwatch.yamlconfig import Location, StrictModel, load_yaml, nearest, problems_at
 
@@ -383,6 +383,8 @@ class CameraConfig(StrictModel):
         url: ``rtsp://`` or ``rtsps://`` without credentials, or the absolute path of a file or folder.
         tls_ca: PEM file that vouches for the certificate of an ``rtsps://`` camera; without it the stream is
             encrypted, and nobody asks who answers.
+        substream: address of the camera's small stream, with the same field of view: it is analysed in
+            place of ``url``, whose pictures and clips are the evidence.
         interval_s: seconds between two analysed pictures.
         timezone: IANA name for schedules; the box's where the file names none.
         gate: whether the model sees every picture, or only what has changed.
@@ -393,6 +395,7 @@ class CameraConfig(StrictModel):
 
     id: Id
     url: Annotated[str, AfterValidator(_camera_url)]
+    substream: Annotated[str, AfterValidator(_camera_url)] | None = None
     username: Text | None = None
     password: SecretRef | None = None
     tls_ca: ExistingFile | None = None
@@ -455,6 +458,7 @@ class EdgeConfig(StrictModel):
     names that rules use to what is loaded; a name that is not in it is loaded under that name with
     the defaults. ``workers``: processes that share the cameras; None takes as many as there are cores
     and work for. ``tune``: whether the box measures once how each model runs best on it.
+    ``hardware_decode``: ``auto`` decodes on VAAPI or CUDA where it is there.
     """
 
     site: Id
@@ -470,6 +474,7 @@ class EdgeConfig(StrictModel):
     workers: Annotated[int, Strict(), Field(ge=1, le=64)] | None = None
     models: dict[Text, ModelConfig] = Field(default_factory=dict)
     tune: Annotated[bool, Strict()] = True
+    hardware_decode: Hardware = "auto"
     cameras: tuple[CameraConfig, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,16 @@ def examine(config: EdgeConfig, links: Links) -> Iterator[Finding]:
         yield _guarded(f"model {name}", lambda name=name: check_model(config, name))  # type: ignore[misc] # bound now
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="doctor") as pool:
         yield from pool.map(
-            lambda camera: _guarded(f"camera {camera.id}", lambda: check_camera(camera)), config.cameras
+            lambda one: _guarded(one[0], lambda: check_camera(one[1])), _streams(config.cameras)
         )
+
+
+def _streams(cameras: Sequence[CameraConfig]) -> Iterator[tuple[str, CameraConfig]]:
+    """Name each stream, with a camera that has it for its address."""
+    for camera in cameras:
+        yield f"camera {camera.id}", camera
+        if camera.substream is not None:
+            yield f"camera {camera.id} substream", camera.model_copy(update={"url": camera.substream})
 
 
 def _guarded(what: str, check: Callable[[], str]) -> Finding:

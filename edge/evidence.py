@@ -42,6 +42,8 @@ MAX_PROVISIONAL_CLIPS = 32
 
 CutClip = Callable[[datetime, datetime, Path], Path | None]
 """Cut a clip from ``start`` to ``end`` into a file; None when there is nothing to cut."""
+Sharp = Callable[[Frame], Frame]
+"""Return the best picture of a frame's moment, perhaps of another size, with the same field of view."""
 
 
 class _DiskNearlyFull(Exception):
@@ -160,10 +162,20 @@ class _Episode:
 class _FrameEvidence:
     """The files of one frame: each picture and clip is made once, however many episodes want it."""
 
-    def __init__(self, writer: EvidenceWriter, cut: CutClip | None, frame: Frame) -> None:
-        self._writer, self._cut, self._frame = writer, cut, frame
+    def __init__(
+        self, writer: EvidenceWriter, cut: CutClip | None, frame: Frame, sharp: Sharp | None
+    ) -> None:
+        self._writer, self._cut, self._analysed, self._sharp = writer, cut, frame, sharp
+        self._best: Frame | None = None
         self._whole: EvidenceRef | None = None
         self._clips: dict[tuple[datetime, datetime], EvidenceRef | None] = {}
+
+    @property
+    def _frame(self) -> Frame:
+        """The picture that is kept: looked for once, when the first episode wants it."""
+        if self._best is None:
+            self._best = self._analysed if self._sharp is None else self._sharp(self._analysed)
+        return self._best
 
     def context(self, role: EvidenceRole) -> EvidenceRef | None:
         if self._whole is None:
@@ -187,11 +199,21 @@ class _FrameEvidence:
 class EvidenceKeeper:
     """The evidence of one camera's episodes. Reads time from frames alone."""
 
-    def __init__(self, writer: EvidenceWriter, config: EvidenceConfig, cut: CutClip | None) -> None:
-        """Write through ``writer``; ``cut`` is None for a source without a packet ring."""
+    def __init__(
+        self,
+        writer: EvidenceWriter,
+        config: EvidenceConfig,
+        cut: CutClip | None,
+        sharp: Sharp | None = None,
+    ) -> None:
+        """Write through ``writer``.
+
+        ``cut`` is None for a source without a packet ring, ``sharp`` where the analysed picture is the best.
+        """
         self._writer = writer
         self._config = config
         self._cut = cut
+        self._sharp = sharp
         self._before = timedelta(seconds=config.clip_before_s)
         self._after = timedelta(seconds=config.clip_after_s)
         self._episodes: dict[str, _Episode] = {}
@@ -200,7 +222,7 @@ class EvidenceKeeper:
         self, frame: Frame, events: Sequence[EpisodeEvent]
     ) -> tuple[tuple[Change, ...], tuple[Kept, ...]]:
         """Make the evidence of one frame's events, and what candidates keep on the way."""
-        made = _FrameEvidence(self._writer, self._cut, frame)
+        made = _FrameEvidence(self._writer, self._cut, frame, self._sharp)
         kept = self._on_the_way(made, frame.captured_at)
         changes = tuple(Change(event, _present(self._of(made, event))) for event in events)
         return changes, kept

@@ -14,9 +14,10 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
-from edge.config import CameraConfig
+from edge.config import CameraConfig, EdgeConfig
 from edge.detectors import open_detector, tune_if_new
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.pipeline import CameraPipeline, tile_budget
@@ -27,6 +28,8 @@ from edge.turns import Turns
 from edge.watched import WatchedCamera
 from models.detector import Detector
 from streams.live import LiveCamera, LiveSettings
+from streams.modes import NOTHING
+from streams.pair import StreamPair
 from towerwatch.logs import configure_logging, get_logger
 
 log = get_logger(__name__)
@@ -97,25 +100,35 @@ def build_camera(
     budget: TileBudget,
 ) -> WatchedCamera:
     """Put stream, pipeline and evidence of one camera together."""
-    live = LiveCamera(
-        LiveSettings(
-            url=camera.url,
-            username=camera.username,
-            password=camera.password,
-            decode=camera.decode,
-            min_interval_s=min(0.5, camera.interval_s / 2),
-            open_timeout_s=camera.open_timeout_s,
-            read_timeout_s=camera.read_timeout_s,
-            tls_ca=camera.tls_ca,
-            ring_mib=spec.config.limits.ring_mib,
-            name=camera.id,
-        )
-    )
+    live = open_streams(spec.config, camera)
     trouble = "; ".join(troubles[name] for name in spec.config.model_names(camera) if name in troubles)
     pipeline = None if trouble else CameraPipeline(camera, detectors, lambda: uuid.uuid4().hex, budget)
     writer = EvidenceWriter(spec.evidence_folder, spec.config.evidence.jpeg_quality)
-    keeper = EvidenceKeeper(writer, spec.config.evidence, live.ring.cut)
+    sharp = live.sharp if isinstance(live, StreamPair) else None
+    keeper = EvidenceKeeper(writer, spec.config.evidence, live.ring.cut, sharp)
     return WatchedCamera(camera, live, pipeline, keeper, writer, model_trouble=trouble)
+
+
+def open_streams(config: EdgeConfig, camera: CameraConfig) -> LiveCamera | StreamPair:
+    """Make what reads a camera: its one stream, or its small one and, for evidence, its main one."""
+    main = LiveSettings(
+        url=camera.url,
+        username=camera.username,
+        password=camera.password,
+        decode=camera.decode,
+        hardware=config.hardware_decode,
+        min_interval_s=min(0.5, camera.interval_s / 2),
+        open_timeout_s=camera.open_timeout_s,
+        read_timeout_s=camera.read_timeout_s,
+        tls_ca=camera.tls_ca,
+        ring_mib=config.limits.ring_mib,
+        name=camera.id,
+    )
+    if camera.substream is None:
+        return LiveCamera(main)
+    small = replace(main, url=camera.substream, ring_mib=0.0)
+    evidence = replace(main, decode=NOTHING, hardware="off", name=f"{camera.id} main")
+    return StreamPair(LiveCamera(small), LiveCamera(evidence))
 
 
 class Worker:

@@ -216,12 +216,24 @@ def _with_parameter_sets(packet: StoredPacket) -> bytes:
 
 def _size_of(packet: StoredPacket) -> tuple[int, int]:
     """Return width and height in px by decoding the first key frame, which proves the clip too."""
+    picture = decode_key(packet)
+    return picture.width, picture.height
+
+
+def decode_key(packet: StoredPacket) -> av.VideoFrame:
+    """Decode one key frame by itself.
+
+    Raises:
+        ClipFailed: it gives no picture.
+        av.FFmpegError: it is none, or damaged.
+
+    """
     codec = av.CodecContext.create(packet.parameters.codec, "r")
     assert isinstance(codec, VideoCodecContext)  # noqa: S101 - the ring holds video alone
     codec.thread_count = 1
     probe = av.Packet(_with_parameter_sets(packet))
     pictures = [*codec.decode(probe), *codec.decode(None)]
     if not pictures:
-        msg = "the first key frame of the clip cannot be decoded"
+        msg = "a key frame of the ring cannot be decoded"
         raise ClipFailed(msg)
-    return pictures[0].width, pictures[0].height
+    return pictures[0]

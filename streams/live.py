@@ -22,7 +22,7 @@ from streams.errors import (
 )
 from streams.frame import Frame
 from streams.handover import LatestWins
-from streams.modes import KEYFRAMES, DecodeMode
+from streams.modes import KEYFRAMES, NOTHING, DecodeMode, Hardware
 from streams.opening import Source, check_url
 from streams.packets import Packet, Stamp
 from streams.reader import Sink, read_folder, read_video
@@ -53,6 +53,7 @@ class LiveSettings:
             pictures, which is then played once in real time.
         username, password: credentials, the password by reference.
         decode: which frames are decoded; see :meth:`LiveCamera.set_decode`.
+        hardware: where they are decoded, see :func:`streams.hardware.accelerator`.
         min_interval_s: least time between two pictures in key-frame mode, so that MJPEG and all-intra
             streams are not decoded whole; 0 for all key frames.
         open_timeout_s: limit of connecting, and again of looking at the stream.
@@ -69,6 +70,7 @@ class LiveSettings:
     username: str | None = None
     password: Secret | None = None
     decode: DecodeMode = KEYFRAMES
+    hardware: Hardware = "off"
     min_interval_s: float = 0.5
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
@@ -107,6 +109,7 @@ class LiveCamera(Sink):
             settings.open_timeout_s,
             settings.read_timeout_s,
             settings.tls_ca,
+            settings.hardware,
         )
 
     def start(self) -> None:
@@ -129,8 +132,7 @@ class LiveCamera(Sink):
 
         A reader that hangs in the network ends by itself at its own time limit; it does no harm.
         """
-        self._stopping.set()
-        self._slot.close()
+        self.end()
         thread = self._thread
         if thread is None:
             return True
@@ -138,6 +140,11 @@ class LiveCamera(Sink):
         if thread.is_alive():
             _log.warning("reader still in the network", camera=self.settings.name, waited_s=timeout_s)
         return not thread.is_alive()
+
+    def end(self) -> None:
+        """Tell the reader to end, without waiting for it."""
+        self._stopping.set()
+        self._slot.close()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -206,8 +213,10 @@ class LiveCamera(Sink):
         )
 
     def on_packet(self, packet: Packet, stamp: Stamp) -> None:
-        """Keep a packet in the ring."""
+        """Keep a packet in the ring; where nothing is decoded, packets are all there is to a live stream."""
         self.ring.append(packet, stamp)
+        if self._mode == NOTHING and self._status.state is not StreamState.LIVE:
+            self._update(state=StreamState.LIVE, reason=None, failures_in_row=0)
         self._packets += 1
         self._last_packet_at = stamp.captured_at
 

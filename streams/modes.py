@@ -1,4 +1,4 @@
-"""Which pictures of a stream are decoded: key frames only, every nth, or all."""
+"""Which pictures of a stream are decoded: key frames only, every nth, all, or none."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ class DecodeMode:
     """How much of a stream is decoded.
 
     ``keyframes`` decodes key frames alone, about a tenth of the cost of ``full``; ``every`` decodes
-    the whole stream and hands out each ``nth`` picture; ``full`` hands out all of them.
+    the whole stream and hands out each ``nth`` picture; ``full`` hands out all of them; ``none`` keeps
+    packets alone, for a stream that is there for evidence.
     """
 
-    kind: Literal["keyframes", "every", "full"]
+    kind: Literal["keyframes", "every", "full", "none"]
     nth: int = 1
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds and an ``nth`` below 1."""
-        if self.kind not in {"keyframes", "every", "full"}:
+        if self.kind not in {"keyframes", "every", "full", "none"}:
             msg = f"unknown decode mode {self.kind!r}; use keyframes, full or every: n"
             raise ValueError(msg)
         if self.nth < 1:
@@ -55,6 +56,10 @@ class DecodeMode:
 
 KEYFRAMES = DecodeMode("keyframes")
 FULL = DecodeMode("full")
+NOTHING = DecodeMode("none")
+
+Hardware = Literal["auto", "off", "vaapi", "cuda"]
+"""Where it is decoded; see :func:`streams.hardware.accelerator`."""
 
 
 def every(nth: int) -> DecodeMode:

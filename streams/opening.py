@@ -27,6 +27,8 @@ from streams.errors import (
     StreamSilent,
     StreamUnavailable,
 )
+from streams.hardware import accelerator
+from streams.modes import Hardware
 from streams.packets import Packet
 from towerwatch.secrets import Secret, redact, url_with_credentials
 
@@ -51,6 +53,7 @@ class Source:
         tls_ca: PEM file of the authorities that may have signed the certificate of an ``rtsps://`` camera, or
             of that certificate itself; None encrypts without asking who answers, for most cameras have
             certificates that nobody signed.
+        hardware: where it is decoded, see :func:`streams.hardware.accelerator`.
 
     """
 
@@ -60,6 +63,7 @@ class Source:
     open_timeout_s: float = 5.0
     read_timeout_s: float = 5.0
     tls_ca: Path | None = None
+    hardware: Hardware = "off"
 
     @property
     def is_live(self) -> bool:
@@ -145,6 +149,7 @@ def _open(source: Source) -> InputContainer:
             options=_options(source),
             metadata_errors="replace",
             timeout=(source.open_timeout_s, source.read_timeout_s) if source.is_live else None,
+            hwaccel=accelerator(source.hardware),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _open_error(error, source) from None

@@ -18,7 +18,7 @@ from streams.decode import Decoded, PictureDecoder
 from streams.errors import StreamGarbage
 from streams.folder import replay_folder
 from streams.frame import Frame
-from streams.modes import DecodeMode
+from streams.modes import NOTHING, DecodeMode
 from streams.nal import is_annex_b
 from streams.opening import Source, opened, packets_of
 from streams.packets import Packet, Stamp
@@ -79,6 +79,8 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
             for kept in framing.annex_b(packet):
                 sink.on_packet(kept, stamp)
             errors = decoder.errors
+            if sink.mode == NOTHING:
+                continue
             pictures = decoder.feed(packet, stamp, sink.mode)
             for _ in range(decoder.errors - errors):
                 sink.on_decode_error()

@@ -116,6 +116,12 @@ class PacketRing:
         # a fraction's own arithmetic would cost more than all else that is done with a packet
         return value * self._tick.numerator // self._tick.denominator
 
+    def key_near(self, at: datetime) -> StoredPacket | None:
+        """Return the key frame that arrived nearest to ``at`` (aware UTC); None while the ring is empty."""
+        with self._lock:
+            keys = [packet for packet in self._packets if packet.is_key]
+        return min(keys, key=lambda packet: abs(packet.stamp.captured_at - at), default=None)
+
     def _note_parameters(self, data: bytes) -> None:
         """Start new parameters where a camera changes them in the middle of a connection."""
         current = self._parameters

@@ -63,6 +63,26 @@ def by_role(refs: tuple[EvidenceRef, ...]) -> dict[str, list[float]]:
     return roles
 
 
+def test_where_a_camera_has_a_main_stream_pictures_are_of_it(folder: Path) -> None:
+    asked: list[float] = []
+
+    def sharp(analysed: Frame) -> Frame:
+        asked.append(analysed.monotonic_s)
+        image = analysed.image.repeat(4, 0).repeat(4, 1)
+        return Frame(image, at(analysed.monotonic_s - 0.5), analysed.monotonic_s - 0.5, 0)
+
+    camera = EvidenceKeeper(EvidenceWriter(folder), EvidenceConfig(), None, sharp)
+    camera.attend(frame(0), [])
+    assert asked == [], "nothing is decoded that nobody wants"
+    (changes, _) = camera.attend(frame(2), [event("a", OPENED, 0, 2), event("b", CANDIDATE, 0, 2)])
+    assert asked == [2.0], "once for all that happens in a frame"
+    pictures = {ref.role: ref for ref in changes[0].evidence}
+    whole = cv2.imread(str(evidence_path(folder, pictures[EvidenceRole.CONTEXT_NOW].sha256, "image/jpeg")))
+    assert whole is not None
+    assert whole.shape == (360, 640, 3)
+    assert seconds_of(pictures[EvidenceRole.CONTEXT_NOW]) == 1.5, "its own time, not the small picture's"
+
+
 def test_a_parked_cars_evidence_from_first_sight_to_leaving(folder: Path) -> None:
     cutter = Cutter()
     kept: list[EvidenceRef] = []
