@@ -60,7 +60,9 @@ def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str |
 
     async def run() -> None:
         app = FastAPI(lifespan=lifespan)
-        console = mount_console(app, world.services, ConsoleSettings(title="City"), timezone="Asia/Shanghai")
+        console = mount_console(
+            app, world.services, ConsoleSettings(title="City"), timezone="Asia/Shanghai", zones=world.zones
+        )
         cookies = {"tw_session": world.session(name)} if name else {}
         transport = httpx.ASGITransport(app)
         async with (

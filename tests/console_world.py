@@ -31,6 +31,7 @@ from alerts.messages import (
     Position,
 )
 from alerts.services.bundle import Services, open_services
+from alerts.services.zones import ZoneService
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.migrate import upgrade
@@ -51,6 +52,12 @@ class World:
     services: Services
     evidence: BlobStore
     sequence: int = 0
+
+    @property
+    def zones(self) -> ZoneService:
+        artifacts = BlobStore(self.folder / "data" / "artifacts")
+        artifacts.open()
+        return ZoneService(self.database, artifacts)
 
     @classmethod
     def create(cls, folder: Path) -> World:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from html import escape
+from urllib.parse import quote
 
 from fastapi.responses import Response
 from nicegui import Client
@@ -38,20 +39,20 @@ async def cameras_page(visitor: Visitor, client: Client, _request: Request) -> R
 def tables_html(visitor: Visitor) -> str:
     """Return both tables, made once per reading of the cameras for all browsers alike."""
     board, words, within = visitor.console.board, visitor.words, visitor.user.within
-    key = ("tables", words.language, within.area)
+    key = ("tables", words.language, visitor.base, within.area)
     if key not in board.camera_memo:
         zone, cameras, edges = visitor.console.zone, board.cameras_of(within), board.edges_of(within)
         board.camera_memo[key] = "".join(
             f'<section class="tw-panel"><h2>{escape(words(name))} · {count}</h2>{table}</section>'
             for name, count, table in (
-                ("cameras", len(cameras), _cameras(cameras, words, zone)),
+                ("cameras", len(cameras), _cameras(cameras, words, zone, visitor.base)),
                 ("edges", len(edges), _edges(edges, words, zone)),
             )
         )
     return board.camera_memo[key]
 
 
-def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None) -> str:
+def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None, base: str) -> str:
     heads = [
         ("camera", ""), ("state", ""), ("reason", ""), ("since", ""), ("last_picture", ""),
         ("coverage", NUMBER), ("interval", NUMBER), ("lag", NUMBER), ("drops", NUMBER), ("edge", ""),
@@ -60,7 +61,7 @@ def _cameras(cameras: tuple[CameraView, ...], words: Words, zone: tzinfo | None)
     for camera in sorted(cameras, key=lambda c: (_RANK.get(c.state, 0), c.edge, c.camera)):
         reason = words.name(shared.BLIND_REASONS, camera.reason) if camera.reason else ""
         cells = [
-            (_dot(camera.state) + escape(camera.name or camera.camera), ""),
+            (_dot(camera.state) + _link(camera, base), ""),
             (escape(words.name(shared.FRESHNESS, camera.state)), ""),
             (escape(" · ".join(part for part in (reason, camera.detail) if part)), ""),
             (_time(camera.state_since, zone), ""),
@@ -99,6 +100,11 @@ def _edges(edges: tuple[EdgeView, ...], words: Words, zone: tzinfo | None) -> st
         ]
         body.append(cells)
     return table_html([(words(key), css) for key, css in heads], body, words("cameras_none"))
+
+
+def _link(camera: CameraView, base: str) -> str:
+    address = f"{base}/cameras/{quote(camera.edge)}/{quote(camera.camera)}"
+    return f'<a class="tw-link" href="{escape(address)}">{escape(camera.name or camera.camera)}</a>'
 
 
 def _dot(state: str) -> str:

@@ -19,6 +19,7 @@ from alerts.console.texts import WORDS, Words
 from alerts.services.bundle import Services
 from alerts.services.names import Names
 from alerts.services.views import UserView
+from alerts.services.zones import ZoneService
 from alerts.texts import LANGUAGES
 
 SESSION_COOKIE = "tw_session"
@@ -42,6 +43,7 @@ class Console:
     secure: bool
     keep_picture: KeepPicture | None = None
     revoke_box: RevokeBox | None = None
+    zones: ZoneService | None = None
 
 
 @dataclass(frozen=True, slots=True)

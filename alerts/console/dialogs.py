@@ -21,6 +21,7 @@ from alerts.states import IllegalTransition
 
 MAX_NOTE = 512
 NOTICE_MS = 2500
+_ICONS = {"positive": "check_circle", "warning": "warning", "negative": "error"}
 
 
 class Dialogs(ABC):
@@ -80,7 +81,7 @@ class Dialogs(ABC):
     def say(self, text: str, kind: str) -> None:
         """Show a line for a moment; kind is positive, warning or negative."""
         with self._client:
-            ui.notify(text, type=kind, position="bottom", timeout=NOTICE_MS, classes="tw-notice")  # type: ignore[arg-type]  # one of NiceGUI's
+            ui.notify(text, icon=_ICONS[kind], color="dark", position="bottom", timeout=NOTICE_MS)
         push(self._client, "document.activeElement?.blur()")
 
     @contextmanager

@@ -85,6 +85,18 @@ class CityMap(Element, component=WEB / "city_map.js", esm={"nicegui-leaflet": st
             self._props["pick"] = True
 
 
+class CameraPicture(Element, component=WEB / "camera_view.js"):
+    """A camera's live picture with its zones over it; emits ``draw`` with all zones when they change."""
+
+    def __init__(
+        self, texts: Texts, *, url: str, zones: list[dict[str, Any]], ruled: list[str], editable: bool
+    ) -> None:
+        """Ask ``url`` for pictures; ``ruled`` are the ids of zones that may neither go nor be renamed."""
+        super().__init__()
+        self._props.update({"texts": texts, "url": url, "initial": zones, "ruled": ruled})
+        self._props["editable"] = editable
+
+
 class EvidencePane(Element, component=WEB / "evidence.js"):
     """Pictures side by side, clip, boxes and zones to toggle; emits ``judge`` for a box."""
 

@@ -21,6 +21,7 @@ from alerts.console import login
 from alerts.console.areas import areas_page
 from alerts.console.audit import audit_page
 from alerts.console.board import Board
+from alerts.console.camera import camera_page
 from alerts.console.cameras import cameras_page
 from alerts.console.catalogue import catalogue_page
 from alerts.console.context import (
@@ -45,6 +46,7 @@ from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
 from alerts.services.names import read_names
 from alerts.services.rights import Right
+from alerts.services.zones import ZoneService
 
 # a browser may be away this long (a lift, a tunnel) and go on with the same page
 RECONNECT_S = 30.0
@@ -58,6 +60,7 @@ _PAGES: dict[str, Build] = {
     "/": wall_page,
     "/incidents/{incident_id}": incident_page,
     "/cameras": cameras_page,
+    "/cameras/{edge}/{camera}": camera_page,
     "/statistics": statistics_page,
     "/catalogue": catalogue_page,
     "/areas": areas_page,
@@ -75,6 +78,7 @@ def mount_console(
     timezone: str | None = None,
     keep_picture: KeepPicture | None = None,
     revoke_box: RevokeBox | None = None,
+    zones: ZoneService | None = None,
 ) -> Console:
     """Mount login, map data, static files and pages; call it last, the pages take all that is left.
 
@@ -89,10 +93,13 @@ def mount_console(
         timezone: IANA name of the city's local time; None is the zone of this machine.
         keep_picture: where pictures that people hand in go; None where nobody can.
         revoke_box: refuses a box from now on; None where that is not done from here.
+        zones: has boxes try configurations with other zones; None where that is not done from here.
 
     """
     zone = zone_of(timezone)
-    console = Console(services, settings, Board(services, zone), zone, secure, keep_picture, revoke_box)
+    console = Console(
+        services, settings, Board(services, zone), zone, secure, keep_picture, revoke_box, zones
+    )
     install(console)
     app.include_router(login.router)
     app.include_router(router)

@@ -22,6 +22,7 @@ PAGE_RIGHTS = {
     "/": Right.LOOK,
     "/incidents/{incident_id}": Right.LOOK,
     "/cameras": Right.FLEET,
+    "/cameras/{edge}/{camera}": Right.FLEET,
     "/statistics": Right.LOOK,
     "/catalogue": Right.LOOK,
     "/areas": Right.LOOK,

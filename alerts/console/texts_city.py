@@ -166,6 +166,37 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "count_areas": ("{count} 个区域", "{count} areas"),
     "count_shifts": ("{count} 个班次", "{count} shifts"),
+    # a camera and its zones
+    "no_camera": ("没有这台摄像机", "There is no such camera"),
+    "live_wait": ("正在获取画面…", "The picture is on its way…"),
+    "live_none": ("暂无画面", "No picture"),
+    "live_now": ("实时", "Live"),
+    "live_still": ("画面已暂停", "Standing still"),
+    "live_again": ("恢复实时画面", "Live again"),
+    "box_away": ("边缘设备不在线", "The box is away"),
+    "new_zone": ("新增区域", "New zone"),
+    "zone_id": ("区域代码", "Id of the zone"),
+    "add_corner": ("增加顶点", "Add a corner"),
+    "remove_zone": ("删除区域", "Remove the zone"),
+    "corner": ("顶点", "Corner"),
+    "zones_hint": (
+        "选择区域后拖动顶点，或用方向键微调、Delete 删除；点击画面可增加顶点。设备先试运行，失败自动恢复。",
+        "Choose a zone; drag its corners, or use arrow keys and Delete; a click adds one. The box tries it.",
+    ),
+    "send_zones": ("下发到设备", "Send to the box"),
+    "box_tries": ("设备正在试运行新配置…", "The box is trying it…"),
+    "zones_run": ("新配置已生效", "The new configuration runs"),
+    "zones_refused": ("设备未采用：{why}", "Not taken: {why}"),
+    "no_answer": ("设备没有应答", "no answer from the box"),
+    "no_config": (
+        "中心没有该设备当前运行的配置文件，提交后即可在画面上绘制区域。",
+        "Central does not hold the configuration that the box runs. Hand it in to draw zones on the picture.",
+    ),
+    "hand_in_config": ("提交配置文件", "Hand in the configuration"),
+    "hand_in_hint": (
+        "设备 {edge} 的 edge.yaml；必须与设备正在运行的一致。",
+        "The edge.yaml of box {edge}; it must be the one that the box runs now.",
+    ),
     "shown_of": ("显示前 {shown} 个，共 {count} 个", "The first {shown} of {count}"),
 }
 
@@ -182,6 +213,9 @@ AUDIT_ACTIONS: dict[str, tuple[str, str]] = {
     "areas import": ("导入区域", "Areas imported"),
     "roster import": ("导入值班表", "Roster imported"),
     "verdicts export": ("导出判定", "Verdicts exported"),
+    "zones send": ("下发区域", "Zones sent"),
+    "config keep": ("提交配置", "Configuration kept"),
+    "live look": ("实时查看", "Live look"),
     "export": ("导出案卷", "Case exported"),
     "delete": ("删除证据", "Evidence deleted"),
 }
@@ -193,6 +227,7 @@ AUDIT_SUBJECTS: dict[str, tuple[str, str]] = {
     "areas": ("区域", "areas"),
     "roster": ("值班表", "roster"),
     "evidence": ("证据", "evidence"),
+    "camera": ("摄像机", "camera"),
     "verdicts": ("判定", "verdicts"),
 }
 WEEKDAYS: dict[str, tuple[str, str]] = {

@@ -102,6 +102,10 @@ _API: dict[Rule, str] = {
         POST /tokens
         DELETE /tokens/{name}
         DELETE /edges/{edge}
+        PUT  /edges/{edge}/config
+        GET  /cameras/{edge}/{camera}/zones
+        PUT  /cameras/{edge}/{camera}/zones
+        GET  /commands/{command_id}
     """,
 }
 _REST: dict[Rule, str] = {

@@ -28,12 +28,12 @@ from alerts.http import (
     reports,
     statistics,
     tasks,
+    zones,
 )
 from alerts.http.access import guard
 from alerts.http.auth import SomeUser
 from alerts.http.context import Context
 from alerts.http.etags import Etags
-from alerts.services.zones import ZoneService
 from towerwatch import __version__
 
 ROUTES = (
@@ -50,6 +50,7 @@ ROUTES = (
     looks,
     audit,
     statistics,
+    zones,
 )
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -94,7 +95,7 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
             secure=context.config.serve.secure,
             timezone=context.config.console.timezone,
             keep_picture=partial(keep_picture, context.evidence, context.database),
-            zones=ZoneService(context.database, context.artifacts),
+            zones=zones.zones_of(context),
             revoke_box=lambda edge, by: revoke(context.database, context.config, edge, by=by),
         )
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,18 +14,19 @@ import pytest
 from area_kit import ROSTER, collection, feature, square, town
 from catalogue_kit import flow_row, table, write_xlsx
 from console_site import Site, at_console, notices, until
-from console_world import PASSWORD, World, parked_car
+from console_world import EDGE, PASSWORD, World, camera, parked_car
 from nicegui import Client, ui
 from nicegui.events import UploadEventArguments
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from alerts.areas.geojson import read_areas
 from alerts.areas.roster import ShiftRow
 from alerts.catalogue.read import read_catalogue, starter_path
+from alerts.console.elements import CameraPicture
 from alerts.console.statistics import Period
 from alerts.services.audit_log import AuditFilter
 from alerts.services.rights import Right, Within
-from alerts.store.tables import AuditRow
+from alerts.store.tables import AuditRow, Command, Edge
 
 TODAY = date(2026, 11, 24)
 
@@ -256,12 +258,42 @@ def test_areas_say_who_is_in_charge_and_take_new_ones_whole(world: World) -> Non
         await until(
             lambda: "city区 \u203a west区 \u203a t1区 \u203a g1区" in texts_of(client), "who is in charge"
         )
-        assert "消防救援支队" in texts_of(client)
+        assert "Qian" in texts_of(client)
 
         press(client, "import_areas")
         await hand_in(client, "areas.geojson", json.dumps(moved).encode())
         press(client, "Enter")
         await until(lambda: any("t1" in text for text in notices(client)), "the refusal")  # it has shifts
         assert len(areas.list_areas()) == 5
+
+    at_console(world, use, name="chief")
+
+
+def test_zones_are_drawn_over_a_camera_and_sent_to_its_box(world: World) -> None:
+    text = (Path(__file__).parents[3] / "configs" / "examples" / "street.yaml").read_bytes()
+    world.health([camera("market-street")])
+    with world.database.write() as session:
+        session.get_one(Edge, EDGE).config_sha256 = sha256(text).hexdigest()
+
+    async def use(site: Site) -> None:
+        assert (await site.http.get(f"/cameras/{EDGE}/nowhere")).status_code == 404
+        shown, client = await site.page(f"/cameras/{EDGE}/market-street")
+        assert "中心没有该设备" in shown
+        world.zones.keep_config(EDGE, text, "chief")
+        _, client = await site.page(f"/cameras/{EDGE}/market-street")
+        (picture,) = (e for e in client.elements.values() if isinstance(e, CameraPicture))
+        zones = picture.props["initial"]
+        assert [zone["id"] for zone in zones] == ["kerb", "eastbound"]
+        moved = [{"id": zone["id"], "points": [[0, 0], [0.5, 0], [0.5, 0.5]]} for zone in zones]
+        (listener,) = picture._event_listeners.values()
+        picture._handle_event({"listener_id": listener.id, "args": moved})
+        press(client, "send")
+        await until(lambda: "设备正在试运行" in texts_of(client), "the order")
+        with world.database.write() as session:
+            command = session.scalars(select(Command).where(Command.name == "apply_config")).one()
+            command.ok, command.detail = False, "rolled back: no picture"
+        await until(lambda: "rolled back: no picture" in texts_of(client), "the answer")
+        site.enter("west")
+        assert (await site.http.get(f"/cameras/{EDGE}/market-street")).status_code == 404
 
     at_console(world, use, name="chief")
