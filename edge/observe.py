@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from models.detections import Detections
-from streams.frame import Frame, Picture
+
+if TYPE_CHECKING:  # the supervisor reads findings, and must not import what converts pictures
+    from streams.frame import Frame, Picture
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, each in [0, 1] of the frame's width and height."""
