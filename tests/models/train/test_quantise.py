@@ -5,9 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.train.quantise import float_nodes, unsigned_activations
+from models.manifest import read_manifest, write_manifest
+from models.registry import find_model
+from models.train import quantise
+from models.train.quantise import add_int8, float_nodes, unsigned_activations
 
 
 def graph(nodes: list, constants: dict[str, np.ndarray], shape: list, outputs: list[str]) -> onnx.ModelProto:
@@ -58,6 +62,28 @@ def test_unsigned_activations_are_the_same_numbers() -> None:
     types = {item.name: item.data_type for item in model.graph.initializer}
     assert (types["zero"], types["w_zero"]) == (TensorProto.UINT8, TensorProto.INT8)
     np.testing.assert_array_equal(run(model, values), before)
+
+
+@pytest.mark.parametrize(
+    ("one_file", "want"),
+    [
+        (False, {"model.int8.onnx": ("onnxruntime",), "model.int8.openvino.onnx": ("openvino",)}),
+        (True, {"model.int8.openvino.onnx": ("onnxruntime", "openvino")}),
+    ],
+    ids=["each its own", "one file"],
+)
+def test_int8_files_are_entered_with_the_runtimes_that_may_use_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_file: bool, want: dict
+) -> None:
+    for name in ("quantise_onnxruntime", "quantise_openvino"):
+        monkeypatch.setattr(quantise, name, lambda _source, target, *_more: target.write_bytes(b"int8"))
+    write_manifest(find_model("vehicle").manifest, tmp_path)
+    add_int8(tmp_path, [], ["onnxruntime", "openvino"], one_file=one_file)
+    manifest = read_manifest(tmp_path / "manifest.json")
+    made = {file.path: file.runtimes for file in manifest.files if file.precision == "int8"}
+    assert made == want
+    assert all((tmp_path / path).is_file() for path in made)
+    assert (manifest.passed, manifest.default_precision) == (("f32",), "f32")
 
 
 def run(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
