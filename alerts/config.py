@@ -117,7 +117,7 @@ class WorkSettings(StrictModel):
     """How messages become incidents. SQLite always has one worker."""
 
     workers: Annotated[int, Field(ge=1, le=32)] = 1
-    batch: Annotated[int, Field(ge=1, le=1000)] = 50
+    batch: Annotated[int, Field(ge=1, le=1000)] = 200
     max_tries: Count = 5
     keep_inbox_days: Count = 7
 
@@ -266,6 +266,30 @@ class HandlingSettings(StrictModel):
     levels: Annotated[int, Field(ge=0, le=9)] = 3
 
 
+class OidcSettings(StrictModel):
+    """The city's identity provider (OpenID Connect); people who come by it have an account here too.
+
+    ``name_claim`` is what the account is called: the provider must not let people choose it themselves.
+    The provider sends browsers back to ``enrol.central_url`` + ``/login/oidc/callback``.
+    """
+
+    issuer: HttpUrl
+    client_id: Annotated[str, Field(min_length=1, max_length=256)]
+    client_secret: Secret
+    scopes: tuple[str, ...] = ("openid", "profile")
+    name_claim: Annotated[str, Field(min_length=1, max_length=64)] = "preferred_username"
+    label: Annotated[str, Field(min_length=1, max_length=64)] = "SSO"
+
+    @field_validator("issuer")
+    @classmethod
+    def _trusted(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme != "https" and parts.hostname not in _LOCAL:
+            msg = f"{value} is not https; who sits between could log in as anybody"
+            raise ValueError(msg)
+        return value
+
+
 class CentralConfig(StrictModel):
     """All of it; ``CentralConfig()`` is a small town on one machine."""
 
@@ -282,6 +306,7 @@ class CentralConfig(StrictModel):
     handling: HandlingSettings = HandlingSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
     notify: tuple[NotifySettings, ...] = ()
+    oidc: OidcSettings | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

@@ -7,7 +7,7 @@ difference mean something; otherwise the message that explains it is still on it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -106,16 +106,19 @@ def _streams_of(
     return {(row.edge, row.outbox_id): row for row in found}
 
 
-def note_sequences(
-    session: Session, edge: str, outbox_id: str, numbers: Iterable[int], now: datetime
-) -> None:
-    """Keep which outbox sequences of a box have come."""
-    row = session.get(OutboxStream, (edge, outbox_id))  # its edge is locked
-    if row is None:
-        row = OutboxStream(edge=edge, outbox_id=outbox_id, highest_seq=0, missing=[], lost=0, updated_at=now)
-        session.add(row)
-        session.flush()
-    _store(row, gaps.note(_seen(row), numbers), now)
+def note_sequences(session: Session, came: Mapping[tuple[str, str], Iterable[int]], now: datetime) -> None:
+    """Keep which sequences have come, by box and outbox; the boxes are locked."""
+    boxes = {edge for edge, _ in came}
+    known = session.scalars(select(OutboxStream).where(OutboxStream.edge.in_(boxes))) if boxes else ()
+    rows = {(row.edge, row.outbox_id): row for row in known}
+    for (edge, outbox_id), numbers in sorted(came.items()):
+        row = rows.get((edge, outbox_id))
+        if row is None:
+            start = {"highest_seq": 0, "missing": [], "lost": 0}
+            row = OutboxStream(edge=edge, outbox_id=outbox_id, updated_at=now, **start)
+            session.add(row)
+        _store(row, gaps.note(_seen(row), numbers), now)
+    session.flush()
 
 
 def _keep_gaps(row: OutboxStream | None, message: HealthMessage, now: datetime) -> None:

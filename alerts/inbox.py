@@ -240,10 +240,8 @@ class Inbox:
             rows.append(inbox_row(message, item.raw.payload.decode(), item.raw.received_at))
         if rows:
             session.execute(self._database.insert(InboxRow).on_conflict_do_nothing(), rows)
-        for (address, outbox_id), numbers in sorted(
-            acks.items(), key=lambda item: (str(item[0][0]), item[0][1])
-        ):
-            note_sequences(session, address.edge, outbox_id, numbers, now)
+        came = {(address.edge, outbox_id): numbers for (address, outbox_id), numbers in acks.items()}
+        note_sequences(session, came, now)
 
     def _apply_other(self, session: Session, edge: Edge, item: Good, bad: list[Bad], now: datetime) -> None:
         match item.message:

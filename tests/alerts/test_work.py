@@ -130,7 +130,7 @@ def test_the_thread_outlives_a_database_that_fails(sqlite, services_of, monkeypa
     worker.start()
     wait_until(lambda: services_of(sqlite).incidents.list_incidents().items, 10)
     assert worker.stop(5)
-    assert calls[:2] == [50, 1]
+    assert calls[:2] == [200, 1]
 
 
 def test_a_database_that_goes_in_mid_batch_leaves_the_rows_pending(sqlite, monkeypatch):
