@@ -88,6 +88,10 @@ class Live(Protocol):
         """Change what is decoded."""
         ...
 
+    def want_from(self, at_s: float) -> None:
+        """Say when the next picture is wanted."""
+        ...
+
     def status(self) -> StreamStatus:
         """Return state and counters."""
         ...
@@ -204,6 +208,7 @@ class WatchedCamera:
 
     def _analyse(self, frame: Frame) -> list[FromWorker]:
         self._analysed_s = frame.monotonic_s
+        self.live.want_from(self.due_s())
         self._last_captured_at = frame.captured_at
         out: list[FromWorker] = self._answer_snapshot(frame)
         verdict = self._see(frame)

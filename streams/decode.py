@@ -86,15 +86,24 @@ class PictureDecoder:
         self.errors = 0
         self.errors_in_row = 0
         self.pictures = 0
+        self.skipped = 0  # key frames that were not decoded, for nobody wanted them
 
-    def feed(self, packet: Packet, stamp: Stamp, mode: DecodeMode) -> list[Decoded]:
-        """Decode what ``mode`` wants of one packet; the pictures may belong to earlier packets."""
+    def feed(
+        self, packet: Packet, stamp: Stamp, mode: DecodeMode, *, from_s: float = float("-inf")
+    ) -> list[Decoded]:
+        """Decode what ``mode`` wants of one packet; the pictures may belong to earlier packets.
+
+        ``from_s``: key frames that arrived before are not decoded, where ``mode`` is key frames alone.
+        """
         is_key = packet.is_keyframe
         self._watch_keys(stamp, is_key=is_key)
         if mode.kind == "keyframes" and not self._lenient:
             if self._following:
                 self._reset()
-            if not is_key or not self._sampler.admit(stamp.monotonic_s):
+            if not is_key:
+                return []
+            if stamp.monotonic_s < from_s or not self._sampler.admit(stamp.monotonic_s):
+                self.skipped += 1
                 return []
             packet.opaque = (stamp, is_key)
             return self._decode_key(packet)

@@ -93,6 +93,8 @@ class LiveCamera(Sink):
         self.settings = settings
         self.ring = PacketRing(int(settings.ring_mib * _MIB))
         self._mode = settings.decode
+        self._wanted_from_s = float("-inf")
+        self._skipped = 0  # key frames that passed undecoded
         self._slot: LatestWins[Decoded | Frame] = LatestWins()
         self._status = StreamStatus()
         self._packets = 0  # with the time of the last one; the reader alone writes them, at every packet
@@ -175,6 +177,14 @@ class LiveCamera(Sink):
         """Change what is decoded from the next packet on; a richer mode begins at the next key frame."""
         self._mode = mode
 
+    def want_from(self, at_s: float) -> None:
+        """Say when the next picture is wanted; key frames that arrive before are not decoded.
+
+        ``at_s`` on the monotonic clock. It holds where key frames alone are decoded; pictures are numbered
+        as if all were.
+        """
+        self._wanted_from_s = at_s
+
     def status(self) -> StreamStatus:
         """Return a snapshot of state and counters."""
         with self._lock:
@@ -192,6 +202,11 @@ class LiveCamera(Sink):
     def mode(self) -> DecodeMode:
         """The decode mode that is wanted now."""
         return self._mode
+
+    @property
+    def wanted_from_s(self) -> float:
+        """When the next key frame is wanted."""
+        return self._wanted_from_s
 
     def pause(self, seconds: float) -> bool:
         """Wait; tell whether the camera is to stop."""
@@ -223,7 +238,7 @@ class LiveCamera(Sink):
     def on_picture(self, picture: Decoded | Frame) -> None:
         """Hand over a picture."""
         stamp = picture if isinstance(picture, Frame) else picture.stamp
-        numbered = replace(picture, index=self._status.pictures)
+        numbered = replace(picture, index=self._status.pictures + self._skipped)
         with self._lock:
             self._status = replace(
                 self._status,
@@ -235,6 +250,10 @@ class LiveCamera(Sink):
                 last_captured_monotonic_s=stamp.monotonic_s,
             )
         self._slot.put(numbered)
+
+    def on_skipped(self) -> None:
+        """Count a key frame that was not decoded."""
+        self._skipped += 1
 
     def on_decode_error(self) -> None:
         """Count a packet that gave no picture."""

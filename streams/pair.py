@@ -61,6 +61,10 @@ class StreamPair:
         """Change what is decoded of the small stream."""
         self._small.set_decode(mode)
 
+    def want_from(self, at_s: float) -> None:
+        """Say when the next picture of the small stream is wanted."""
+        self._small.want_from(at_s)
+
     def status(self) -> StreamStatus:
         """Return state and counters of the small stream."""
         return self._small.status()

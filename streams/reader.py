@@ -36,6 +36,11 @@ class Sink(ABC):
     def mode(self) -> DecodeMode:
         """The decode mode that is wanted now."""
 
+    @property
+    @abstractmethod
+    def wanted_from_s(self) -> float:
+        """When the next key frame is wanted, on the monotonic clock; earlier ones need not be decoded."""
+
     @abstractmethod
     def pause(self, seconds: float) -> bool:
         """Wait; tell whether to stop."""
@@ -51,6 +56,10 @@ class Sink(ABC):
     @abstractmethod
     def on_picture(self, picture: Decoded | Frame) -> None:
         """Take a decoded picture."""
+
+    @abstractmethod
+    def on_skipped(self) -> None:
+        """Count a key frame that was not decoded."""
 
     @abstractmethod
     def on_decode_error(self) -> None:
@@ -78,10 +87,12 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
                 return
             for kept in framing.annex_b(packet):
                 sink.on_packet(kept, stamp)
-            errors = decoder.errors
             if sink.mode == NOTHING:
                 continue
-            pictures = decoder.feed(packet, stamp, sink.mode)
+            errors, skipped = decoder.errors, decoder.skipped
+            pictures = decoder.feed(packet, stamp, sink.mode, from_s=sink.wanted_from_s)
+            if decoder.skipped > skipped:
+                sink.on_skipped()
             for _ in range(decoder.errors - errors):
                 sink.on_decode_error()
             for picture in pictures:

@@ -54,6 +54,7 @@ class Stream:
         self.waiting: list[Frame] = []
         self.modes: list[str] = []
         self.now = LIVE
+        self.wanted_from_s = float("-inf")
         self.started = self.stopped = 0
         self.bad_address = False
 
@@ -79,6 +80,9 @@ class Stream:
 
     def set_decode(self, mode: DecodeMode) -> None:
         self.modes.append(str(mode))
+
+    def want_from(self, at_s: float) -> None:
+        self.wanted_from_s = at_s
 
     def status(self) -> StreamStatus:
         return self.now
@@ -155,17 +159,21 @@ def test_pictures_are_taken_as_they_arrive_near_the_wanted_interval(
     tmp_path: Path, spacing_s: float, interval_s: float, wanted: list[float]
 ) -> None:
     world = World(tmp_path, interval_s=interval_s)
-    taken = []
+    taken, decoded = [], 0
     for step in range(round(wanted[-1] / 0.02) + 1):
         now_s = step * 0.02
         if round(now_s / spacing_s, 6) == round(now_s / spacing_s):
-            world.stream.waiting[:] = [picture(now_s)]
+            arrived = picture(now_s)
+            if now_s >= world.stream.wanted_from_s:
+                world.stream.waiting[:] = [arrived]
+                decoded += 1
         taken += [
             (report.last_captured_at - T0).total_seconds()
             for report in reports(world.turn(now_s))
             if report.analysed and report.last_captured_at
         ]
     assert taken == pytest.approx(wanted, abs=0.05)
+    assert decoded <= len(taken) + 2, "what is not analysed is not decoded, once the rhythm is known"
 
 
 def test_a_dense_stream_is_not_looked_at_more_often_than_wanted(tmp_path: Path) -> None:

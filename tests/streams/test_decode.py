@@ -98,6 +98,17 @@ def test_a_packet_of_noise_is_counted_and_the_next_key_frame_is_good(videos: Pat
         assert decoder.errors == 1
 
 
+def test_key_frames_from_before_one_is_wanted_are_not_decoded(videos: Path) -> None:
+    with av.open(str(videos / "plain.mp4")) as container:
+        stream = container.streams.video[0]
+        decoder = PictureDecoder(stream.codec_context)
+        found = []
+        for index, packet in enumerate(packet for packet in container.demux(stream) if packet.size):
+            found += decoder.feed(packet, Stamp(EPOCH, index / 25), KEYFRAMES, from_s=1.5)
+    assert times(found) == [2.0, 3.0]
+    assert (decoder.pictures, decoder.skipped) == (2, 2)
+
+
 def test_a_stream_that_flags_no_key_frames_is_decoded_whole_after_a_while(
     videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

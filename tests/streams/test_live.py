@@ -35,6 +35,17 @@ def settings(url: str | Path, **changes: object) -> LiveSettings:
     return LiveSettings(str(url), **{**values, **changes})  # type: ignore[arg-type]
 
 
+def test_pictures_are_numbered_as_if_those_that_nobody_wants_were_decoded(tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "clip.mp4", seconds=3, fps=10, gop=5, size=(160, 90))
+    with LiveCamera(settings(clip, min_interval_s=0.0)) as camera:
+        (first,) = take(camera, 1)
+        camera.want_from(first.monotonic_s + 1.25)
+        (next_one,) = take(camera, 1)
+        assert (first.index, next_one.index) == (0, 3)
+        assert next_one.monotonic_s - first.monotonic_s == pytest.approx(1.5, abs=0.2)
+        assert camera.status().pictures == 2
+
+
 def take(camera: LiveCamera, count: int) -> list[Frame]:
     deadline = time.monotonic() + 20
     frames: list[Frame] = []
