@@ -104,8 +104,6 @@ def quantise(
         list[str] | None, typer.Option(help="Of onnxruntime, openvino; both by default.")
     ] = None,
     most: Annotated[int, typer.Option(min=1)] = 96,
-    *,
-    one_file: Annotated[bool, typer.Option(help="Give every runtime what is made for OpenVINO.")] = False,
 ) -> None:
     """Add INT8 files for ONNX Runtime and OpenVINO; a precision may be used once its gate is passed."""
     from models.predict import pictures_in  # noqa: PLC0415 - loads OpenCV
@@ -119,7 +117,7 @@ def quantise(
     paths = pictures_in(pictures)
     chosen = paths[:: max(1, len(paths) // most)][:most]
     wanted = [name for name in FILES if not runtime or name in runtime]
-    manifest = add_int8(model, [read_picture(path) for path in chosen], wanted, one_file=one_file)
+    manifest = add_int8(model, [read_picture(path) for path in chosen], wanted)
     for file in manifest.files:
         say(f"{file.path}: {file.precision} for {', '.join(file.runtimes)}, {file.bytes} bytes")
 

@@ -135,14 +135,10 @@ def unsigned_activations(model: Any) -> None:
     del graph.value_info[:]  # it names the old types; readers infer them
 
 
-def add_int8(
-    folder: Path, pictures: Sequence[Picture], runtimes: Sequence[RuntimeName], *, one_file: bool = False
-) -> Manifest:
+def add_int8(folder: Path, pictures: Sequence[Picture], runtimes: Sequence[RuntimeName]) -> Manifest:
     """Quantise a model version for ``runtimes`` and enter the files in its manifest; older INT8 goes.
 
-    With ``one_file`` all of them get what is made for OpenVINO: of smoke@0.1.0 the file made for ONNX
-    Runtime had mAP50 0.09, that one 0.42 (f32: 0.41). INT8 does not count as passed by that: a gate
-    decides it.
+    INT8 does not count as passed by that: a gate decides it.
     """
     manifest = read_manifest(folder / "manifest.json")
     source = folder / next(file.path for file in manifest.files if file.precision == "f32")
@@ -153,18 +149,15 @@ def add_int8(
     files = [file for file in manifest.files if file.precision != "int8"]
     for name in FILES.values():
         (folder / name).unlink(missing_ok=True)
-    uses: dict[RuntimeName, tuple[RuntimeName, ...]] = (
-        {"openvino": tuple(runtimes)} if one_file else {runtime: (runtime,) for runtime in runtimes}
-    )
-    for maker, users in uses.items():
-        target = folder / FILES[maker]
-        makers[maker](source, target, pictures, manifest.input)
+    for runtime in runtimes:
+        name = FILES[runtime]
+        target = folder / name
+        makers[runtime](source, target, pictures, manifest.input)
         size = target.stat().st_size
-        files.append(
-            ModelFile(
-                path=target.name, precision="int8", sha256=sha256_of(target), bytes=size, runtimes=users
-            )
+        entry = ModelFile(
+            path=name, precision="int8", sha256=sha256_of(target), bytes=size, runtimes=(runtime,)
         )
+        files.append(entry)
     changed = manifest.model_copy(
         update={
             "files": tuple(files),

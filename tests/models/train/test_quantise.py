@@ -64,26 +64,20 @@ def test_unsigned_activations_are_the_same_numbers() -> None:
     np.testing.assert_array_equal(run(model, values), before)
 
 
-@pytest.mark.parametrize(
-    ("one_file", "want"),
-    [
-        (False, {"model.int8.onnx": ("onnxruntime",), "model.int8.openvino.onnx": ("openvino",)}),
-        (True, {"model.int8.openvino.onnx": ("onnxruntime", "openvino")}),
-    ],
-    ids=["each its own", "one file"],
-)
-def test_int8_files_are_entered_with_the_runtimes_that_may_use_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_file: bool, want: dict
+def test_a_version_whose_default_is_int8_can_be_quantised_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("quantise_onnxruntime", "quantise_openvino"):
         monkeypatch.setattr(quantise, name, lambda _source, target, *_more: target.write_bytes(b"int8"))
-    write_manifest(find_model("vehicle").manifest, tmp_path)
-    add_int8(tmp_path, [], ["onnxruntime", "openvino"], one_file=one_file)
+    gated = find_model("vehicle").manifest
+    assert gated.default_precision == "int8"
+    write_manifest(gated, tmp_path)
+    add_int8(tmp_path, [], ["openvino"])
     manifest = read_manifest(tmp_path / "manifest.json")
-    made = {file.path: file.runtimes for file in manifest.files if file.precision == "int8"}
-    assert made == want
-    assert all((tmp_path / path).is_file() for path in made)
     assert (manifest.passed, manifest.default_precision) == (("f32",), "f32")
+    made = {file.path: file.runtimes for file in manifest.files if file.precision == "int8"}
+    assert made == {"model.int8.openvino.onnx": ("openvino",)}
+    assert (tmp_path / "model.int8.openvino.onnx").is_file()
 
 
 def run(model: onnx.ModelProto, values: np.ndarray) -> np.ndarray:
