@@ -33,13 +33,13 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import events_traffic
+from benchmarks import events_smoke, events_traffic
 from benchmarks.events_page import write_page
 from benchmarks.events_part import Part, PartResult
 from benchmarks.report import document, print_machine, write_json
 from edge.score_files import print_rows
 
-PARTS: tuple[Part, ...] = (events_traffic,)
+PARTS: tuple[Part, ...] = (events_traffic, events_smoke)
 
 
 def content_of(results: list[PartResult], *, quick: bool, seed: int, wall_s: float) -> dict[str, object]:

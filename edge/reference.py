@@ -63,8 +63,10 @@ class Novelty:
 
     Attributes:
         inside_frac: share of the box's cells of land that are veiled or paled; in the sky that is cloud.
-        around_frac: the same for a belt around it, or for the less new of its two sides where that is
-            more: haze, rain, a change of light reach there too, and a bank of fog to both sides.
+        around_frac: the same for a belt around it, or for the rest of its rows where that is more: haze,
+            rain, a change of light reach there too, and a bank of fog all along.
+        steady_frac: share of the box's new cells that were new at the visit before, too; None where
+            that was the first, or could not be compared. Dust is elsewhere by then.
         foot_on_land: whether the box's lower edge, or what lies just below it, is land.
 
     """
@@ -72,11 +74,12 @@ class Novelty:
     inside_frac: float
     around_frac: float
     foot_on_land: bool
+    steady_frac: float | None = None
 
     @property
     def is_local(self) -> bool:
         """Whether the box stands out as new against its surroundings."""
-        return self.inside_frac >= 0.12 and self.inside_frac >= 2.0 * self.around_frac
+        return self.inside_frac >= 0.12 and self.inside_frac >= 3.0 * self.around_frac
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +109,8 @@ class ViewReference:
     _visits: deque[_Visit] = field(default_factory=deque)
     _usual: _Usual | None = None
     _new: npt.NDArray[np.bool_] | None = None
+    _new_last: npt.NDArray[np.bool_] | None = None  # at the visit that was kept last
+    _new_before: npt.NDArray[np.bool_] | None = None  # and at the one before the present
     _upheavals: int = 0
 
     @property
@@ -132,6 +137,7 @@ class ViewReference:
                 self._new = new
         if not self._due(now_s):
             return
+        self._new_before, self._new_last = self._new_last, self._new
         self._upheavals = self._upheavals + 1 if self.ripe and self._new is None else 0
         if self._upheavals >= self.terms.restart_visits:
             self._forget()
@@ -140,6 +146,7 @@ class ViewReference:
     def _forget(self) -> None:
         self._visits.clear()
         self._usual, self._upheavals = None, 0
+        self._new_last = self._new_before = None
 
     def _due(self, now_s: float) -> bool:
         spacing_s = max(self.terms.spacing_s, 0.9 * self.interval_s)
@@ -162,15 +169,16 @@ class ViewReference:
         n_in, new_in = int(land[inside].sum()), int(new[inside].sum())
         n_out, new_out = int(land[outer].sum()) - n_in, int(new[outer].sum()) - new_in
         around = new_out / n_out if n_out else 0.0
-        sides = [
-            float(new[y1:y2, part][land[y1:y2, part]].mean())
-            for part in (slice(max(0, x1 - belt_x), x1), slice(x2, x2 + belt_x))
-            if land[y1:y2, part].any()
-        ]
+        aside = np.ones(columns, np.bool_)
+        aside[outer[1]] = False
+        along = new[y1:y2, aside][land[y1:y2, aside]]
+        before = self._new_before
+        steady = None if before is None or not new_in else float((before & new)[inside].sum()) / new_in
         foot = land[max(0, y2 - 1) : min(rows, y2 + 2), x1:x2]
         return Novelty(
             inside_frac=new_in / n_in if n_in else 0.0,
-            around_frac=max(around, min(sides, default=0.0)),
+            around_frac=max(around, float(along.mean()) if along.size else 0.0),
+            steady_frac=steady,
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
         )
 

@@ -134,7 +134,8 @@ class SmokeRule:
         if not counts:
             return None
         new_frac = None if news is None else round(news.inside_frac, 3)
-        return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac)
+        steady_frac = None if news is None else news.steady_frac
+        return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac, steady_frac)
 
     def _join(self, vote: Vote) -> None:
         """Add a vote to the tube it fits best, one vote a sample and tube, or start one."""
@@ -159,8 +160,9 @@ class SmokeRule:
             if news is not None and news.is_local and news.foot_on_land:
                 new_frac = round(news.inside_frac, 3)
                 vote = Vote(
-                    seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac
-                )
+                    seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac,
+                    steady_frac=news.steady_frac,
+                )  # fmt: skip
                 tube.votes.append(vote)
 
     def _state(self, tube: Tube, now_s: float) -> Finding | None:
@@ -209,7 +211,7 @@ class SmokeRule:
             return False
         if tube.votes[-1].at_s - tube.votes[0].at_s < (MIN_SPAN_S if sure else WEAK_SPAN_S):
             return False
-        return tube.foot_stays() and (sure or tube.growth_ratio() >= MIN_GROWTH)
+        return tube.foot_stays() and tube.is_steady() and (sure or tube.growth_ratio() >= MIN_GROWTH)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values; the view's reference ripens anew after a restart."""

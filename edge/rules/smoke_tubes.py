@@ -15,6 +15,8 @@ JOIN_IOU = 0.1  # plumes have no edge (pyro-engine's figure)
 JOIN_INSIDE = 0.6  # or one box lies within the other: a young plume within its grown self
 FOOT_SHARE = 0.8
 FOOT_OVERLAP = 0.5
+STEADY_FRAC = 0.5
+VISIT_S = 20.0  # what is kept of a view lies so far apart at least
 ENDS = 3  # boxes averaged at the beginning and the end of a tube, against the jitter of single ones
 
 
@@ -28,6 +30,7 @@ class Vote:
         confidence: the detector's own; None where it missed what the view's change still shows.
         strong: whether that reaches the rule's threshold.
         new_frac: share of the box that is new against the view's reference; None where nobody can say.
+        steady_frac: share of that which was new at the visit before; None where nobody can say.
 
     """
 
@@ -37,6 +40,7 @@ class Vote:
     confidence: float | None
     strong: bool
     new_frac: float | None = None
+    steady_frac: float | None = None
 
     @property
     def weight(self) -> int:
@@ -106,6 +110,16 @@ class Tube:
         together = max((sum(low <= left <= high for low, high in spans) for left, _ in spans), default=0)
         return together >= FOOT_SHARE * len(spans) and overlap_of_smaller(*self._ends()) >= FOOT_OVERLAP
 
+    def is_steady(self) -> bool:
+        """Whether what is new stays new from visit to visit; nobody contradicts where none can say."""
+        first_s = self.votes[0].at_s
+        known = [
+            vote.steady_frac
+            for vote in self.votes
+            if vote.steady_frac is not None and vote.at_s - first_s >= VISIT_S
+        ]
+        return not known or sum(known) / len(known) >= STEADY_FRAC
+
     def growth_ratio(self) -> float:
         """Return the area of the last boxes over that of the first; one that was not seen has none."""
         first, last = self._ends()
@@ -127,7 +141,7 @@ class Tube:
             "reported": self.reported,
             "alarmed": self.alarmed,
             "votes": [
-                [v.at_s, v.at.isoformat(), list(v.box), v.confidence, v.strong, v.new_frac]
+                [v.at_s, v.at.isoformat(), list(v.box), v.confidence, v.strong, v.new_frac, v.steady_frac]
                 for v in self.votes
             ],
         }
@@ -136,8 +150,8 @@ class Tube:
     def restore(cls, state: Mapping[str, Any]) -> Tube:
         """Read back what :meth:`dump` wrote."""
         votes = [
-            Vote(at_s, parse_utc(at), (box[0], box[1], box[2], box[3]), confidence, bool(strong), new_frac)
-            for at_s, at, box, confidence, strong, new_frac in state["votes"]
+            Vote(at_s, parse_utc(at), (box[0], box[1], box[2], box[3]), confidence, bool(strong), *fracs)
+            for at_s, at, box, confidence, strong, *fracs in state["votes"]
         ]
         return cls(
             key=str(state["key"]),
