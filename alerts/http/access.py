@@ -114,6 +114,8 @@ _REST: dict[Rule, str] = {
         GET  /login
         POST /login
         POST /logout
+        GET  /login/oidc
+        GET  /login/oidc/callback
         GET  /console/prefs
     """,
     EDGE: """

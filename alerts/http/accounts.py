@@ -32,10 +32,10 @@ class Account(BaseModel):
 
 
 class NewUser(Account):
-    """A person who may log in."""
+    """A person who may log in; without a password by the identity provider alone."""
 
     name: Name
-    password: Password
+    password: Password | None = None
 
 
 class ChangedUser(Account):

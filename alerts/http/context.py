@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from alerts.config import CentralConfig
 from alerts.evidence import BlobStore
 from alerts.handling import handling_of
+from alerts.oidc import Provider
 from alerts.playable import Player
 from alerts.services.bundle import Services, open_services
 from alerts.services.looks import LookService
@@ -27,6 +28,7 @@ class Context:
     artifacts: BlobStore
     player: Player
     looks: LookService
+    oidc: Provider | None
 
 
 def make_context(config: CentralConfig, database: Database) -> Context:
@@ -38,7 +40,8 @@ def make_context(config: CentralConfig, database: Database) -> Context:
     player = Player(evidence, config.data_dir / "playable")
     services = open_services(database, handling_of(config))
     looks = LookService(database, config.data_dir / "live")
-    return Context(config, database, services, evidence, artifacts, player, looks)
+    oidc = Provider(config.oidc, f"{config.public_url()}/login/oidc/callback") if config.oidc else None
+    return Context(config, database, services, evidence, artifacts, player, looks, oidc)
 
 
 def context_of(connection: HTTPConnection) -> Context:

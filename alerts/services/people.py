@@ -62,6 +62,15 @@ class PeopleService:
         self._check(name, password, address)
         return self._open_session(name, address[:64])
 
+    def login_vouched(self, name: str, address: str) -> SessionView:
+        """Open a session for whom an identity provider vouches; raise LoginRefused without an account."""
+        with self._database.read() as session:
+            user = session.scalar(select(User).where(User.name == name, User.disabled_at.is_(None)))
+        if user is None:
+            msg = f"{name[:64]} has no account here"
+            raise LoginRefused(msg)
+        return self._open_session(name, address[:64])
+
     def _check(self, name: str, password: str, address: str) -> None:
         """Let a right password pass; count a wrong one against the name and the address that it came from."""
         address = address[:64]
@@ -197,11 +206,25 @@ class PeopleService:
         return tuple(map(_account_view, rows))
 
     def create_user(
-        self, name: str, password: str, role: str = "operator", *, where: Within = EVERYWHERE, by: str = SHELL
+        self,
+        name: str,
+        password: str | None,
+        role: str = "operator",
+        *,
+        where: Within = EVERYWHERE,
+        by: str = SHELL,
     ) -> AccountView:
-        """Add a person; raise Conflict for a taken name, Invalid for a bad name, role, place or password."""
+        """Add a person; one without a password comes in by an identity provider alone.
+
+        Raises:
+            Conflict: the name is taken.
+            Invalid: a bad name, role, place or password.
+
+        """
         _check_name(name)
         _check_role(role, where)
+        if password is None:
+            password = secrets.token_urlsafe(32)  # which nobody is told
         _check_password(password)
         with self._database.write() as session:
             if session.scalar(select(User).where(User.name == name)) is not None:

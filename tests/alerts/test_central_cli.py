@@ -86,7 +86,7 @@ def test_certificates_of_our_own_authority_are_issued(central, tmp_path, argumen
     central("certificate", *arguments, "--out", tmp_path / "pki")
     name = arguments[0]
     assert sorted(path.name for path in (tmp_path / "pki").iterdir()) == sorted(
-        ["ca.pem", f"{name}.pem", f"{name}.key"]
+        ["ca.pem", f"{name}.pem", f"{name}.key"] + (["revoked.pem"] if purpose == "serverAuth" else [])
     )
     issued = x509.load_pem_x509_certificate((tmp_path / "pki" / f"{name}.pem").read_bytes())
     (usage,) = issued.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

@@ -11,6 +11,7 @@ import pytest
 from central_kit import alert, apply_all, camera_health, digest, health, hex_id, incoming, picture, place
 from components import wait_until
 from media import decode_all, make_video
+from prometheus_client.parser import text_string_to_metric_families
 
 from alerts import evidence, playable
 from alerts.config import ServeSettings
@@ -210,9 +211,12 @@ def test_names_metrics_and_parts_are_there(script, context):
         "zh": "秸秆焚烧烟雾",
         "en": "Straw-burning smoke",
     }
-    metrics = script.get("/metrics").text
-    assert 'towerwatch_incidents{state="to_verify"} 1\n' in metrics
-    assert "towerwatch_edges_online 0" in metrics
+    families = list(text_string_to_metric_families(script.get("/metrics").text))
+    samples = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    assert samples["towerwatch_incidents", "to_verify"] == 1
+    assert samples["towerwatch_edges_online",] == 0
+    assert all(family.type == "gauge" and family.documentation for family in families)
+    assert len({family.name for family in families}) == len(families)
     assert set(script.get("/api/v1/parts").json()) <= {"serve"}  # it reports soon after its start
     assert script.get("/api/v1/openapi.json").json() == openapi_document()
 
@@ -319,7 +323,7 @@ def test_a_full_disk_is_an_error_that_the_box_tries_again(script, box, monkeypat
 
 
 def test_a_revoked_box_brings_nothing(script, context, box):
-    revoke(context.database, "box-1")
+    revoke(context.database, context.config, "box-1")
     assert put(script, box, JPEG).status_code == 401
 
 
