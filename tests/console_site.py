@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from console_world import OPERATOR, World
@@ -47,8 +49,22 @@ class Site:
         )
 
 
-def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str | None = OPERATOR) -> None:
-    """Run ``use`` in front of a console, logged in as ``name``."""
+@dataclass
+class Standing:
+    """A console that stays up from test to test: mounting one takes longer than most tests."""
+
+    world: World
+    app: FastAPI
+    console: Console
+    runner: asyncio.Runner
+
+
+_UP: list[Standing] = []
+
+
+@contextlib.contextmanager
+def console_up(world: World) -> Iterator[None]:
+    """Keep a console up for the tests of a module, which go there by :func:`at_console`."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -58,22 +74,40 @@ def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str |
         finally:
             world.services.live.stop()
 
-    async def run() -> None:
-        app = FastAPI(lifespan=lifespan)
-        console = mount_console(
-            app, world.services, ConsoleSettings(title="City"), timezone="Asia/Shanghai", zones=world.zones
-        )
-        cookies = {"tw_session": world.session(name)} if name else {}
-        transport = httpx.ASGITransport(app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=cookies) as http,
-        ):
-            await console.board.ready.wait()
-            await use(Site(world, console, http))
+    async def start(running: Any) -> None:
+        await running.__aenter__()
+        await console.board.ready.wait()
 
-    with fresh_nicegui():
-        asyncio.run(asyncio.wait_for(run(), 60))
+    with fresh_nicegui(), asyncio.Runner() as runner:
+        app = FastAPI(lifespan=lifespan)
+        settings = ConsoleSettings(title="City")
+        console = mount_console(app, world.services, settings, timezone="Asia/Shanghai", zones=world.zones)
+        running = app.router.lifespan_context(app)
+        runner.run(start(running))
+        _UP.append(Standing(world, app, console, runner))
+        try:
+            yield
+        finally:
+            _UP.pop()
+            runner.run(running.__aexit__(None, None, None))
+
+
+def at_console(world: World, use: Callable[[Site], Awaitable[None]], name: str | None = OPERATOR) -> None:
+    """Run ``use`` in front of the console that is up, logged in as ``name``; its pages go afterwards."""
+    up = _UP[-1]
+    assert up.world is world
+
+    async def run() -> None:
+        cookies = {"tw_session": world.session(name)} if name else {}
+        transport = httpx.ASGITransport(up.app)
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, cookies=cookies) as http:
+            try:
+                await use(Site(world, up.console, http))
+            finally:
+                for client in list(Client.instances.values()):
+                    client.delete()
+
+    up.runner.run(asyncio.wait_for(run(), 60))
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

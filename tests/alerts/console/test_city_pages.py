@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from area_kit import ROSTER, collection, feature, square, town
 from catalogue_kit import flow_row, table, write_xlsx
-from console_site import Site, at_console, notices, until
+from console_site import Site, at_console, console_up, notices, until
 from console_world import EDGE, PASSWORD, World, camera, parked_car
 from nicegui import Client, ui
 from nicegui.events import UploadEventArguments
@@ -43,7 +43,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     incident = made.send(parked_car(made, with_files=False))
     made.services.incidents.confirm(incident, user="chief")
     made.services.tasks.dispatch(incident, ["traffic-police"], user="chief")
-    yield made
+    with console_up(made):
+        yield made
     made.close()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from area_kit import town
-from console_site import Site, at_console, notices, page_of, until
+from console_site import Site, at_console, console_up, notices, page_of, until
 from console_world import EDGE, PASSWORD, World, camera, parked_car
 
 from alerts.areas.geojson import read_areas
@@ -55,7 +55,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     for number, department in ((1, POLICE), (2, FIRE)):
         services.incidents.confirm(number, user="watch")
         services.tasks.dispatch(number, [department], user="watch")
-    yield made
+    with console_up(made):
+        yield made
     made.close()
 
 

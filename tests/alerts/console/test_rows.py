@@ -1,12 +1,15 @@
 """The live list as pure functions: filters, order, differences, clusters."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.console.camera_map import CameraMap
 from alerts.console.rows import (
     PAGE,
     QueueFilter,
@@ -14,7 +17,6 @@ from alerts.console.rows import (
     Spot,
     Viewport,
     bounds,
-    cluster_cameras,
     cluster_incidents,
     difference,
     row_of,
@@ -200,15 +202,32 @@ def test_near_incidents_become_one_number_and_part_as_the_map_comes_nearer() -> 
     assert cluster_incidents(rows, spots, QueueFilter(), Viewport.parse("0,0,1,1", 10)) == []
 
 
+def test_bounds_hold_all_that_has_a_place() -> None:
+    assert bounds([], None) is None
+    cameras = CameraMap([camera("a", "fresh", 30.0, 115.0), camera("b", "fresh", None, None)])
+    assert bounds([Spot(31.0, 114.0, None)], cameras.bounds) == (114.0, 30.0, 115.0, 31.0)
+
+
 def test_cluster_of_cameras_is_as_bad_as_its_worst() -> None:
     cameras = [camera(f"c{n}", "fresh", 30.5, 114.3) for n in range(4)]
     cameras += [camera("blind", "blind", 30.5, 114.3), camera("nowhere", "fresh", None, None)]
-    (mark,) = cluster_cameras(cameras, Viewport.parse("110,29,118,32", 6))
+    city = CameraMap(cameras)
+    far = Viewport.parse("110,29,118,32", 6)
+    (mark,) = city.cluster(far)
     assert (mark["n"], mark["state"], mark["title"]) == (5, "blind", "c0, c1, c2 …")
-    assert cluster_cameras(cameras, Viewport.parse("0,0,1,1", 6)) == []
+    assert city.cluster(Viewport.parse("0,0,1,1", 6)) == []
+    (mended,) = city.with_states_of([camera("blind", "stale", 30.5, 114.3)]).cluster(far)
+    assert (mended["n"], mended["state"]) == (5, "stale")
+    assert city.cluster(far) == [mark]
 
 
-def test_bounds_hold_all_that_has_a_place() -> None:
-    assert bounds([], []) is None
-    cameras = [camera("a", "fresh", 30.0, 115.0), camera("b", "fresh", None, None)]
-    assert bounds([Spot(31.0, 114.0, None)], cameras) == (114.0, 30.0, 115.0, 31.0)
+def test_cameras_are_gathered_in_the_cells_in_which_incidents_are() -> None:
+    rng = np.random.default_rng(7)
+    cameras = [
+        camera(f"c{n}", "fresh", float(rng.uniform(-89, 89)), float(rng.uniform(-180, 180)))
+        for n in range(500)
+    ]
+    for zoom in (0, 3, 12):
+        view = Viewport.parse("-180,-90,180,90", zoom)
+        cells = Counter(view.cell(c.lat_deg or 0.0, c.lon_deg or 0.0) for c in cameras)
+        assert sorted(mark["n"] for mark in CameraMap(cameras).cluster(view)) == sorted(cells.values())
