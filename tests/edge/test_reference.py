@@ -69,6 +69,7 @@ def test_a_thin_veil_over_the_ground_is_new_and_local() -> None:
         pytest.param(picture(9, gain=0.75), id="exposure"),
         pytest.param(picture(9, shadow=0.35), id="a cloud's shadow"),
         pytest.param(picture(9, veil=0.3, at=(0.0, 0.34, 1.0, 0.99)), id="haze all over"),
+        pytest.param(picture(9, veil=0.35, at=(0.0, 0.52, 1.0, 0.68)), id="a bank of fog along its rows"),
     ],
 )
 def test_what_is_no_smoke_is_no_local_news(image: Image) -> None:
@@ -89,6 +90,23 @@ def test_a_box_in_the_sky_has_no_foot() -> None:
     found = news(known(), picture(9), at=(0.3, 0.05, 0.4, 0.15))
     assert not found.foot_on_land
     assert news(known(), picture(9), at=(0.3, 0.2, 0.4, 0.36)).foot_on_land
+
+
+def test_a_cloud_in_the_sky_part_of_a_box_is_no_news_and_smoke_on_its_land_is() -> None:
+    box: Box = (0.4, 0.15, 0.5, 0.45)
+    cloud = picture(9, veil=2.5, at=(0.35, 0.1, 0.55, 0.3))
+    assert news(known(), cloud, at=box).inside_frac == 0
+    assert news(known(), picture(9, veil=0.35, at=(0.42, 0.36, 0.48, 0.45)), at=box).is_local
+
+
+def test_smoke_stays_new_from_visit_to_visit_and_dust_has_moved_on() -> None:
+    beside: Box = (0.6, 0.55, 0.7, 0.65)
+    for later, steady in ((PLACE, True), (beside, False)):
+        memory = known()
+        assert (news(memory, picture(9, veil=0.35)).steady_frac or 0.0) < 0.2, "it has just begun"
+        found = news(memory, picture(10, veil=0.35, at=later), 420.0, later)
+        assert found.steady_frac is not None
+        assert (found.steady_frac > 0.8) is steady
 
 
 def test_smoke_is_not_learnt_while_it_is_covered_and_is_in_time_if_not() -> None:
