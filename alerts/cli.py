@@ -237,6 +237,8 @@ def user_add(
     role: RoleOption = "operator",
     area: AreaOption = None,
     department: DepartmentOption = None,
+    *,
+    sso: Annotated[bool, typer.Option("--sso", help="No password: by the identity provider alone.")] = False,
     config: ConfigOption = None,
     data_dir: DataOption = None,
 ) -> None:
@@ -246,7 +248,7 @@ def user_add(
 
     with database_of(settings_of(config, data_dir)) as database:
         PeopleService(database).create_user(
-            name, _ask_password(), role, where=Within(area, department), by=at_the_shell()
+            name, None if sso else _ask_password(), role, where=Within(area, department), by=at_the_shell()
         )
     say(f"added {name} ({role})")
 

@@ -44,6 +44,7 @@ class Console:
     keep_picture: KeepPicture | None = None
     revoke_box: RevokeBox | None = None
     zones: ZoneService | None = None
+    sso: str | None = None  # what the button of the identity provider says
 
 
 @dataclass(frozen=True, slots=True)

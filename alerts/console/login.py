@@ -97,6 +97,8 @@ def _page(request: Request, target: str, error: str = "", status: int = 200) -> 
         for lang, label in (("zh", "中文"), ("en", "English"))
     )
     alert = f'<div class="tw-error" role="alert">{escape(error)}</div>' if error else ""
+    away = f"{base}/login/oidc?next={quote(target, safe='')}"
+    sso = f'<a class="tw-btn" href="{escape(away)}">{escape(console.sso)}</a>' if console.sso else ""
     title = escape(console.settings.title)
     return HTMLResponse(
         f"""<!doctype html>
@@ -114,7 +116,7 @@ def _page(request: Request, target: str, error: str = "", status: int = 200) -> 
  autocomplete="current-password" required></label>
 <input type="hidden" name="next" value="{escape(target)}">
 <button class="tw-btn tw-primary">{escape(words("login"))}</button>
-<nav>{links}</nav></form></main></body></html>""",
+{sso}<nav>{links}</nav></form></main></body></html>""",
         status_code=status,
         headers={"Cache-Control": "no-store"},
     )

@@ -79,6 +79,7 @@ def mount_console(
     keep_picture: KeepPicture | None = None,
     revoke_box: RevokeBox | None = None,
     zones: ZoneService | None = None,
+    sso: str | None = None,
 ) -> Console:
     """Mount login, map data, static files and pages; call it last, the pages take all that is left.
 
@@ -94,11 +95,12 @@ def mount_console(
         keep_picture: where pictures that people hand in go; None where nobody can.
         revoke_box: refuses a box from now on; None where that is not done from here.
         zones: has boxes try configurations with other zones; None where that is not done from here.
+        sso: what the button of the identity provider says; None where there is no such provider.
 
     """
     zone = zone_of(timezone)
     console = Console(
-        services, settings, Board(services, zone), zone, secure, keep_picture, revoke_box, zones
+        services, settings, Board(services, zone), zone, secure, keep_picture, revoke_box, zones, sso
     )
     install(console)
     app.include_router(login.router)

@@ -98,6 +98,7 @@ def create_app(context: Context, *, console: bool | None = None) -> FastAPI:
             timezone=context.config.console.timezone,
             keep_picture=partial(keep_picture, context.evidence, context.database),
             zones=zones.zones_of(context),
+            sso=context.config.oidc.label if context.config.oidc else None,
             revoke_box=lambda edge, by: revoke(context.database, context.config, edge, by=by),
         )
     return app

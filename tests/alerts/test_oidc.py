@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from components import free_port
+from fresh_nicegui import fresh_nicegui
 
 from alerts.config import OidcSettings, ServeSettings
-from alerts.http.app import make_api
+from alerts.http.app import create_app, make_api
 from alerts.http.context import make_context
 from alerts.oidc import Pending
 from alerts.web import WebServer
@@ -130,6 +131,22 @@ def test_the_way_back_leads_to_ourselves_alone(serve, issuer, browser, target):
     url, _context = serve(issuer)
     leave(browser, url, target)
     assert Pending.load(bytes.fromhex(browser.cookies["tw_oidc"]).decode()).target == "/"
+
+
+def test_the_page_to_log_in_leads_to_the_provider_and_back(config, sqlite, issuer, browser):
+    oidc = OidcSettings(issuer=issuer, client_id="c", client_secret=Secret("s"), label="City <login>")
+    settings = ServeSettings(port=free_port())
+    with fresh_nicegui():
+        context = make_context(config.model_copy(update={"oidc": oidc, "serve": settings}), sqlite)
+        context.services.people.create_user("li", None)
+        server = WebServer(create_app(context, console=True), settings, sqlite)
+        server.start()
+        page = browser.get(f"{server.url}/login?next=/cameras").text
+        assert '<a class="tw-btn" href="/login/oidc?next=%2Fcameras">City &lt;login&gt;</a>' in page
+        answer = browser.get(agree(browser, leave(browser, server.url, "/cameras"), "u-1"))
+        assert answer.headers["Location"] == "/cameras"
+        assert browser.get(f"{server.url}/cameras").status_code == 200
+        assert server.stop(8)
 
 
 def test_without_a_provider_there_is_none(config, sqlite, browser):
