@@ -27,6 +27,7 @@ SHRINK = 1.1  # a tile may be so much larger than the model's input, where that 
 OVERLAP_FRAC = 0.1  # of a tile's side: a plume smaller than that is whole in one tile at least
 NO_HORIZON_FRAC = 0.45  # where looking begins without one: far things stand in the middle
 LEARN_EVERY_S = 600.0  # light, haze and presets move a learnt horizon
+STAY = 4  # looks at a tile in which something was seen, though it may be missed in some
 NEVER_S = float("-inf")
 
 
@@ -126,7 +127,7 @@ class TilePlanner:
     _learnt_s: float = NEVER_S
     _looked_s: dict[Tile, float] = field(default_factory=dict)
     _stirred: dict[Tile, int] = field(default_factory=dict)  # cells that changed since it was looked at
-    _saw: frozenset[Tile] = frozenset()
+    _saw: dict[Tile, int] = field(default_factory=dict)  # looks that it still comes first
 
     def plan(self, frame: Frame, changed: Cells, now_s: float) -> list[Tile]:
         """Choose the tiles of a picture; ``changed``: see :class:`edge.gate.Decision`."""
@@ -142,6 +143,9 @@ class TilePlanner:
         chosen = wanted[:granted]
         self._looked_s |= dict.fromkeys(chosen, now_s)
         self._stirred |= dict.fromkeys(chosen, 0)
+        self._saw = {
+            tile: left for tile, looks in self._saw.items() if (left := looks - (tile in chosen)) > 0
+        }
         return chosen
 
     def _wanted(self, now_s: float) -> list[Tile]:
@@ -158,10 +162,10 @@ class TilePlanner:
         return sorted((*awake, *resting[:a_row]), key=rank)
 
     def saw(self, found: Detections) -> None:
-        """Remember where something was found: there it is looked at next time first."""
+        """Remember where something was found: there it is looked at first for some time."""
         tiles = [tile for tile, _ in self._tiles]
         middles = (found.xyxy[:, :2] + found.xyxy[:, 2:]) / 2
-        self._saw = frozenset(min(tiles, key=partial(_off_centre, middle)) for middle in middles if tiles)
+        self._saw |= {min(tiles, key=partial(_off_centre, middle)): STAY for middle in middles if tiles}
 
     def _lay(self, frame: Frame, now_s: float) -> None:
         size_px = (frame.width_px, frame.height_px)
@@ -170,7 +174,7 @@ class TilePlanner:
         horizon = self.horizon_of(size_px)
         tiles = tiles_of(size_px, self.tile_px, learnt_horizon(frame.reduced) if horizon is None else horizon)
         if size_px != self._size_px or self._moved(tiles):
-            self._tiles, self._looked_s, self._stirred, self._saw = tiles, {}, {}, frozenset()
+            self._tiles, self._looked_s, self._stirred, self._saw = tiles, {}, {}, {}
         self._size_px, self._learnt_s = size_px, now_s
 
     def _moved(self, tiles: Sequence[tuple[Tile, bool]]) -> bool:

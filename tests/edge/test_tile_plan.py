@@ -158,9 +158,9 @@ def test_where_something_was_found_is_looked_at_again_first() -> None:
         Detections.of([[middle[0], middle[1], middle[0] + 9, middle[1] + 9]], [0.4], [0], ("smoke",))
     )
     assert eye.plan(1.0) == [last]
-    assert eye.plan(2.0) == [last]
     eye.planner.saw(Detections.empty(("smoke",)))
-    assert eye.plan(3.0) != [last]
+    assert [eye.plan(float(second)) for second in (2, 3, 4)] == [[last]] * 3, "a plume may be missed at times"
+    assert eye.plan(5.0) != [last]
 
 
 def test_a_picture_no_larger_than_a_tile_is_its_own_tile() -> None:
