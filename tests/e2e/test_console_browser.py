@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from area_kit import town, write_roster
 from components import CHROMIUM_FLAGS, REPOSITORY, wait_until
 from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car, picture, street
 from fresh_nicegui import fresh_nicegui
+from sqlalchemy import select
 
+from alerts.areas.geojson import read_areas
+from alerts.areas.roster import read_roster
+from alerts.catalogue.read import read_catalogue, starter_path
 from alerts.config import CentralConfig, ConsoleSettings
 from alerts.http.app import create_app
 from alerts.http.context import make_context
 from alerts.messages import BlindReason, Freshness, Kind
 from alerts.states import State
 from alerts.store import audit
+from alerts.store.tables import Command, Edge
+from alerts.zones import views_of
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402 - after the skip above
@@ -31,6 +40,7 @@ pytestmark = [
 ARTEFACTS = REPOSITORY / "artefacts" / "console"
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 WAIT_MS = 20_000
+CHIEF = "chief"
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +99,10 @@ class Watched:
 
 
 @contextlib.contextmanager
-def visit(browser: Browser, address: str, *, phone: bool = False, english: bool = True) -> Iterator[Page]:
-    """Log in as an operator; whatever the page did wrong fails the test at the end."""
+def visit(
+    browser: Browser, address: str, *, phone: bool = False, english: bool = True, name: str = OPERATOR
+) -> Iterator[Page]:
+    """Log in, as an operator by default; whatever the page did wrong fails the test at the end."""
     context = browser.new_context(viewport=PHONE if phone else DESKTOP, timezone_id="Asia/Shanghai")
     context.set_default_timeout(WAIT_MS)
     expect.set_options(timeout=WAIT_MS)
@@ -99,7 +111,7 @@ def visit(browser: Browser, address: str, *, phone: bool = False, english: bool 
     try:
         page.goto(f"{address}/console/prefs?lang={'en' if english else 'zh'}&next=/")
         assert "/login" in page.url
-        page.fill("[name=name]", OPERATOR)
+        page.fill("[name=name]", name)
         page.fill("[name=password]", PASSWORD)
         page.keyboard.press("Enter")
         page.wait_for_selector(".tw-queue")
@@ -329,6 +341,72 @@ def test_on_a_phone_in_chinese(browser: Browser, address: str, world: World) -> 
         shot(page, "dispatched-390-zh", whole=True)
         page.goto(f"{address}/cameras")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+PAGES = {
+    "statistics": "/statistics",
+    "catalogue": "/catalogue?category=05",
+    "areas": "/areas",
+    "users": "/users",
+    "audit": "/audit",
+    "camera": f"/cameras/{EDGE}/street-zones",
+}
+
+
+@pytest.fixture(scope="module")
+def city(world: World) -> World:
+    """An administrator, a catalogue, areas and rosters, and a box whose configuration central holds."""
+    services, folder = world.services, world.folder
+    services.people.create_user(CHIEF, PASSWORD, "administrator")
+    services.catalogue.import_catalogue(read_catalogue(starter_path()), CHIEF)
+    (folder / "areas.geojson").write_text(json.dumps(town()), encoding="utf-8")
+    services.areas.import_areas(read_areas(folder / "areas.geojson"), CHIEF)
+    known = {area.id for area in services.areas.list_areas()}
+    services.areas.import_roster(read_roster(write_roster(folder / "roster.csv"), known), CHIEF)
+    text = (REPOSITORY / "configs" / "examples" / "street.yaml").read_text(encoding="utf-8")
+    text = text.replace("market-street", "street-zones")
+    world.health([camera("street-zones")])
+    with world.database.write() as session:
+        edge = session.get_one(Edge, EDGE)
+        edge.online, edge.config_sha256 = True, hashlib.sha256(text.encode()).hexdigest()
+    world.zones.keep_config(EDGE, text.encode(), CHIEF)
+    return world
+
+
+def test_every_page_of_the_city_fits_desk_and_phone(browser: Browser, address: str, city: World) -> None:
+    city.send(parked_car(city, camera="street-city", with_files=False))
+    for phone, english in ((False, True), (True, False)):
+        with visit(browser, address, phone=phone, english=english, name=CHIEF) as page:
+            if phone:
+                page.locator(".tw-menu").click()
+                expect(page.locator(".tw-navs a")).to_have_count(7)
+            for name, path in PAGES.items():
+                page.goto(f"{address}{path}")
+                page.wait_for_function("window.did_handshake === true")
+                width = (PHONE if phone else DESKTOP)["width"]
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+                shot(page, f"{name}-{'390-zh' if phone else '1440-en'}", whole=True)
+
+
+def test_zones_are_drawn_with_the_keyboard_and_sent(browser: Browser, address: str, city: World) -> None:
+    with visit(browser, address, name=CHIEF) as page:
+        page.goto(f"{address}{PAGES['camera']}")
+        page.wait_for_function("window.did_handshake === true")
+        page.get_by_role("button", name="kerb").click()
+        page.locator(".tw-corner").first.focus()
+        for _ in range(4):
+            page.keyboard.press("ArrowRight")
+        page.get_by_role("button", name="Add a corner").click()
+        expect(page.locator(".tw-corner")).to_have_count(5)
+        page.locator('[data-do="send"]').click()
+        expect(page.locator(".tw-result")).to_contain_text("The box is trying it")
+        shot(page, "zones-1440-en")
+    with city.database.read() as session:
+        command = session.scalars(select(Command).where(Command.name == "apply_config")).one()
+    file = city.folder / "data" / "artifacts" / command.arguments["sha256"][:2] / command.arguments["sha256"]
+    kerb = next(zone for zone in views_of(file.read_text(), "street-zones")[0].zones if zone.id == "kerb")
+    assert kerb.points[0] == (0.07, 0.6)
+    assert len(kerb.points) == 5
 
 
 def test_dark_and_help_and_log_out(browser: Browser, address: str) -> None:
