@@ -28,6 +28,7 @@ LEAST = 24.0  # grey levels summed over a cell: a car of 20 x 12 px at 1080p tha
 RAIN_FACTOR, RAIN_SHARE = 10.0, 0.9  # where a tenth of all cells stirs, one must stir ten times as much
 FLOOR_MOST = 240.0  # but nothing is so usual that a whole car may hide in it
 SPREADS = 7.0  # a restless cell must exceed what is usual there by so many of its mean deviations
+AWAITED_S = 8.0  # what a candidate stands on has not changed: so seldom is its model asked again
 RATE = 0.1  # share of each picture in what is usual
 MASKED_FRAC = 0.5  # a cell that lies so far under masks does not matter
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -154,7 +155,9 @@ class Gate:
     _looked_s: float | None = None
     _settling: bool = False
 
-    def judge(self, reduced: Picture, relevant: Cells, now_s: float, *, wanted: bool) -> Decision:
+    def judge(
+        self, reduced: Picture, relevant: Cells, now_s: float, *, wanted: bool, awaited: bool = False
+    ) -> Decision:
         """Decide on one picture; :meth:`note` what came of it.
 
         Args:
@@ -162,6 +165,7 @@ class Gate:
             relevant: cells in which change matters.
             now_s: time of the picture on a clock that never jumps.
             wanted: the model's word is needed, whatever has changed.
+            awaited: it is needed every :data:`AWAITED_S`.
 
         """
         amounts = self._map.compare(reduced)
@@ -170,14 +174,17 @@ class Gate:
             why = Why.FIRST
         elif cells.any():
             why = Why.CHANGED
-        elif wanted:
+        elif wanted or (awaited and self._is_due(now_s, AWAITED_S)):
             why = Why.WANTED
         elif self._settling:
             why = Why.SETTLING
-        else:  # half a second early rather than one whole interval late
-            late = now_s - self._looked_s >= self.forced_s - 0.5
-            why = Why.FORCED if late else Why.UNCHANGED
+        else:
+            why = Why.FORCED if self._is_due(now_s, self.forced_s) else Why.UNCHANGED
         return Decision(why, cells)
+
+    def _is_due(self, now_s: float, every_s: float) -> bool:
+        """Whether the last look is so long ago; half a second early rather than one whole interval late."""
+        return self._looked_s is None or now_s - self._looked_s >= every_s - 0.5
 
     def note(self, decision: Decision, reduced: Picture, now_s: float) -> None:
         """Remember that a model was shown the picture, where it was decided so, and has answered."""

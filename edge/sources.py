@@ -55,7 +55,8 @@ class ViewSource:
         relevant = self._relevant
         if relevant is None or relevant.shape != grid_of(frame.reduced):
             relevant = self._relevant = self._cells(frame)
-        return self._gate.judge(frame.reduced, relevant, now_s, wanted=awaited or self._saw_smoke())
+        saw_smoke = self._saw_smoke()
+        return self._gate.judge(frame.reduced, relevant, now_s, wanted=saw_smoke, awaited=awaited)
 
     def _cells(self, frame: Frame) -> Cells:
         named = [rule.zone for rule in self.rules]

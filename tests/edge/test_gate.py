@@ -12,7 +12,7 @@ import pytest
 from edge_scenes import LABELS, Image, Thing, at, camera, car, ids, picture, write_model
 
 from edge.config import load_config
-from edge.gate import Gate, Why, grid_of, relevant_cells
+from edge.gate import AWAITED_S, Gate, Why, grid_of, relevant_cells
 from edge.observe import Observation
 from edge.pipeline import CameraPipeline
 from edge.replay import ReplayOptions, replay
@@ -216,13 +216,15 @@ def test_smoke_is_asked_about_again_for_as_long_as_it_is_seen() -> None:
     assert [seen.carried is None for seen in told[6:]] == [True, True, False, False, False, False]
 
 
-def test_while_a_candidate_waits_every_picture_is_looked_at() -> None:
+def test_while_a_candidate_waits_its_model_is_asked_every_few_seconds() -> None:
     detector = BrightCars()
     pipeline, told = watched(detector, {**PARKING, "stop_time_s": 8, "legal_time_s": 20})
     for index in range(20):
         show(pipeline, street(index, STREET[:1]), index)
     looked = [seen.carried is None for seen in told]
-    assert looked[5:11] == [True] * 6
+    asked = [index for index in range(5, 12) if looked[index]]
+    assert len(asked) == 2, "the candidate waits from 8 s to 20 s"
+    assert (asked[1] - asked[0]) * 2.0 == AWAITED_S
     assert not any(looked[12:]), "the alert is open"
     assert len(pipeline.open_alerts()) == 1
 
