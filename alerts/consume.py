@@ -1,7 +1,8 @@
 """``central consume``: take messages from the broker, commit them, and only then acknowledge them.
 
 The broker is told (PUBACK) and the box is told (``…/ack``) after the commit. What is not committed when this
-process dies is sent again by the broker, whose session outlives us, or else by the box.
+process dies is sent again by the broker, whose session outlives us, or else by the box. Of several consumers
+of one PostgreSQL one leads; when it is gone another takes its session over.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from alerts import commands
 from alerts.clock import JumpWatch
 from alerts.config import CentralConfig
 from alerts.inbox import Acknowledged, DatabaseAway, Inbox, Incoming
+from alerts.leader import Leadership
 from alerts.messages import AckMessage, encode
 from alerts.parts import BEAT_S, beat
 from alerts.silence import open_silences
@@ -39,6 +41,7 @@ MAX_WAITING_QOS0 = 20_000
 MAX_SEQUENCES = 1000  # as the contract allows in one ack
 RECONNECT_S = (1, 30)
 IDLE_S = 0.25
+STANDBY_S = 1.0  # how often the lead is looked at
 
 log = get_logger(__name__)
 
@@ -63,6 +66,8 @@ class Consumer(ThreadPart):
         super().__init__("consume")
         self._config = config
         self._database = database
+        self._leadership = Leadership(database, "consume")
+        self._leads = False
         self._inbox = Inbox(database, lost_after_rounds=config.watch.lost_after_rounds)
         self._on_commit = on_commit
         self._waiting: queue.Queue[Received] = queue.Queue()
@@ -70,7 +75,7 @@ class Consumer(ThreadPart):
         self._connection = 0
         self._listening_since: datetime | None = None
         self._counts = {"received": 0, "committed": 0, "dropped_qos0": 0}
-        self._due = {"commands": 0.0, "watch": 0.0, "beat": 0.0}
+        self._due = {"lead": 0.0, "commands": 0.0, "watch": 0.0, "beat": 0.0}
         self._jumps = JumpWatch()
         self._sending: dict[str, mqtt.MQTTMessageInfo] = {}  # commands that paho holds, by id
 
@@ -80,6 +85,28 @@ class Consumer(ThreadPart):
         return self._listening_since is not None
 
     def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                if self._may_lead():
+                    self._lead()
+                else:
+                    self._stop.wait(STANDBY_S)
+        finally:
+            self._leadership.give_up()
+
+    def _may_lead(self) -> bool:
+        try:
+            leads = self._leadership.held()
+        except DBAPIError as error:
+            log.warning("database is away", error=str(error.orig))
+            return False
+        if leads != self._leads:
+            log.info("this consumer leads" if leads else "another consumer leads")
+        self._leads = leads
+        return leads
+
+    def _lead(self) -> None:
+        """Consume until told to stop, or until another consumer leads."""
         client = self._client = self._make_client()
         broker = self._config.broker
         client.connect_async(
@@ -91,7 +118,7 @@ class Consumer(ThreadPart):
         )
         client.loop_start()
         try:
-            while not self._stop.is_set():
+            while self._leads and not self._stop.is_set():
                 batch = self._gather()
                 if batch:
                     self._handle(client, batch)
@@ -99,6 +126,8 @@ class Consumer(ThreadPart):
         finally:
             client.disconnect()
             client.loop_stop()
+            self._waiting = queue.Queue()  # nobody was told: whoever leads gets it again
+            self._sending.clear()
 
     def _connect_properties(self) -> Properties:
         properties: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho has no types here
@@ -207,6 +236,9 @@ class Consumer(ThreadPart):
         """Do what is due beside messages; a database that is away is tried again at the next turn."""
         now = time.monotonic()
         try:
+            if now >= self._due["lead"]:
+                self._due["lead"] = now + STANDBY_S
+                self._leads = self._leadership.held()
             if self.connected and now >= self._due["commands"]:
                 self._due["commands"] = now + 1.0
                 self._publish_commands(client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -18,7 +19,7 @@ log = get_logger(__name__)
 
 def beat(database: Database, name: str, detail: dict[str, Any]) -> None:
     """Note that a part lives; a database that is away is logged, not raised."""
-    values = {"beat_at": utc_now(), "detail": detail}
+    values = {"beat_at": utc_now(), "detail": {"host": socket.gethostname(), **detail}}
     insert: Any = database.insert(Part).values(name=name, **values)
     try:
         with database.write() as session:

@@ -25,6 +25,8 @@ SILENT_SERVER = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,  # ms
 }
+# and the server must notice within half a minute that a client's machine is gone, whose locks others wait for
+SILENT_CLIENT = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 Insert = sqlite.Insert | postgresql.Insert
 
 
@@ -123,7 +125,7 @@ def _engine(url: str) -> Engine:
             max_overflow=32,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_S,
-                "options": "-c timezone=utc",
+                "options": f"-c timezone=utc {SILENT_CLIENT}",
                 **SILENT_SERVER,
             },
         )

@@ -26,7 +26,9 @@ from alerts.config import BrokerSettings, CentralConfig, TlsFiles, WatchSettings
 from alerts.consume import Consumer
 from alerts.enrol import Authority
 from alerts.inbox import DatabaseAway, Inbox
+from alerts.leader import Leadership
 from alerts.messages import AckMessage, decode, encode
+from alerts.store.database import Database
 from alerts.store.tables import Command, Edge, InboxRow
 from alerts.topics import Address
 from towerwatch.errors import ConfigError
@@ -368,3 +370,50 @@ def test_an_embedded_broker_that_is_killed_leaves_nothing_behind(tmp_path):
         program.kill()
     wait_until(lambda: not port_open(port), what="the broker's end")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_consumer_takes_over_when_the_one_that_leads_is_gone(
+    config, mosquitto, migrated_postgres, postgres, monkeypatch
+):
+    monkeypatch.setattr(consume, "STANDBY_S", 0.05)
+    name = "two_consumers"
+    postgres.sql(f'CREATE DATABASE "{name}" TEMPLATE "{migrated_postgres}"')
+    url = f"postgresql+psycopg://towerwatch@127.0.0.1:{postgres.port}/{name}"
+    databases = [Database(url), Database(url)]
+    first, second = (Consumer(settings(config, mosquitto.port), database) for database in databases)
+    box = Box(mosquitto.port)
+    try:
+        first.start()
+        wait_until(lambda: first.connected, what="the first leads")
+        second.start()
+        box.say(alert("one", outbox_seq=1))
+        assert box.acked(1) == {1}
+        assert not second.connected
+        assert first.stop(10)  # its session stays at the broker, and with it what comes now
+        box.say(alert("two", outbox_seq=2))
+        wait_until(lambda: second.connected, what="the second leads")
+        assert box.acked(1) == {2}
+        assert inbox_count(databases[1]) == 2
+    finally:
+        box.close()
+        for consumer in (first, second):
+            consumer.stop(10)
+        for database in databases:
+            database.close()
+
+
+def test_one_whose_connection_broke_leads_again_unless_another_does(postgres):
+    url = postgres.new_database("leading")
+    databases = [Database(url), Database(url)]
+    one, other = (Leadership(database, "it") for database in databases)
+    try:
+        assert [one.held(), other.held(), one.held()] == [True, False, True]
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        assert [one.held(), other.held()] == [True, False]
+        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        assert [other.held(), one.held()] == [True, False]
+    finally:
+        for leadership in (one, other):
+            leadership.give_up()
+        for database in databases:
+            database.close()

@@ -105,7 +105,8 @@ def test_a_database_that_never_answers_is_an_error(tmp_path, monkeypatch):
 
 
 def configure(tmp_path, broker_port=None, http_port=None, url=None):
-    lines = [f"data_dir: {tmp_path}/data", "console: {enabled: false}"]
+    # small batches, so that a kill falls between two of them
+    lines = [f"data_dir: {tmp_path}/data", "console: {enabled: false}", "work: {batch: 20}"]
     if url:
         lines.append(f"database: {{url: '{url}'}}")
     if broker_port:
