@@ -1,9 +1,11 @@
 """The city's data over HTTP: people, tokens, catalogue, areas, rosters, the feed, and ETags."""
 
+import hashlib
 import io
 import json
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,6 +20,7 @@ from alerts.export import VerdictRecord
 from alerts.http.app import make_api
 from alerts.http.context import make_context
 from alerts.services import feed
+from alerts.store.tables import Edge
 from alerts.web import WebServer
 
 PASSWORD = "correct horse battery"
@@ -185,3 +188,23 @@ def test_verdicts_go_out_with_their_pictures_and_the_audit_notes_it(admin, conte
     assert list(context.config.data_dir.glob("verdicts-*")) == []
     rows = admin.get("/api/v1/audit", params={"action": "verdicts export"}).json()["items"]
     assert [json.loads(row["detail"])["alerts"] for row in rows] == [0, 1]
+
+
+def test_zones_go_to_a_box_as_its_next_configuration(admin, context):
+    text = (Path(__file__).parents[2] / "configs" / "examples" / "street.yaml").read_bytes()
+    enrol(context.database, context.config, "box-1", "riverside")
+    with context.database.write() as session:
+        session.get_one(Edge, "box-1").config_sha256 = hashlib.sha256(text).hexdigest()
+    path = "/api/v1/cameras/box-1/market-street/zones"
+    assert admin.get(path).status_code == 404
+    assert admin.put("/api/v1/edges/box-1/config", content=b"another").status_code == 422
+    assert admin.put("/api/v1/edges/box-1/config", content=text).status_code == 204
+    found = admin.get(path).json()
+    zones = [{"id": zone["id"], "points": [[0, 0], [1, 0], [1, 1]]} for zone in found["views"][0]["zones"]]
+    body = {"version": found["version"], "preset": "fixed", "zones": zones}
+    assert "zone eastbound" in admin.put(path, json=body | {"zones": zones[:1]}).json()["detail"]
+    sent = admin.put(path, json=body)
+    assert sent.status_code == 202
+    state = admin.get(f"/api/v1/commands/{sent.json()['command']}").json()
+    assert state == {"ok": None, "detail": ""}
+    assert admin.put(path, json=body | {"version": "0" * 64}).status_code == 409
