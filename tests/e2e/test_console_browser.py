@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from area_kit import town, write_roster
 from components import CHROMIUM_FLAGS, REPOSITORY, wait_until
-from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car, picture, street
+from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car
 from fresh_nicegui import fresh_nicegui
 from sqlalchemy import select
 
@@ -25,7 +25,6 @@ from alerts.http.app import create_app
 from alerts.http.context import make_context
 from alerts.messages import BlindReason, Freshness, Kind
 from alerts.states import State
-from alerts.store import audit
 from alerts.store.tables import Command, Edge
 from alerts.zones import views_of
 
@@ -226,61 +225,6 @@ def test_dismiss_with_a_reason_and_go_on_to_the_next(browser: Browser, address: 
     dismissed = [key for key in (first, second) if state_of(world, key) is State.DISMISSED]
     assert len(dismissed) == 1
     assert world.services.incidents.get_incident(dismissed[0]).dismiss_reason == "red_light"
-
-
-def hand_in(page: Page, count: int) -> None:
-    """Be done with a task: a picture goes with it, and without one nothing does."""
-    page.keyboard.press("h")
-    submit = page.locator('.tw-dialog [data-key="Enter"]')
-    expect(submit).to_be_disabled()
-    proof = {"name": "done.jpg", "mimeType": "image/jpeg", "buffer": picture(street(cars=count))}
-    page.locator('.tw-dialog input[type="file"]').set_input_files(proof)
-    expect(submit).to_be_enabled()
-    shot(page, "handled-dialog-1440-en")
-    submit.click()
-    expect(submit).to_have_count(0)  # a dialog that is going still stands in the page
-
-
-def test_two_departments_handle_an_incident_by_keyboard(browser: Browser, address: str, world: World) -> None:
-    incident_id = world.send(parked_car(world, camera="street-life"))
-    with visit(browser, address) as page:
-        page.goto(f"{address}/incidents/{incident_id}")
-        page.wait_for_function("window.did_handshake === true")
-        page.keyboard.press("c")
-        expect(page.locator(".tw-state-filed")).to_be_visible()
-        page.keyboard.press("g")
-        page.locator(".tw-dialog textarea").first.fill("traffic-police urban-management")
-        page.locator('.tw-dialog [data-key="Enter"]').click()
-        expect(page.locator(".tw-state-dispatched")).to_be_visible()
-        expect(page.locator(".tw-task")).to_have_count(2)
-        expect(page.locator(".tw-task-limits").first).to_contain_text("left")
-        shot(page, "dispatched-1440-en", whole=True)
-        for key, count in (("a", 2), ("o", 2)):
-            for done in range(1, count + 1):
-                page.keyboard.press(key)
-                state = {"a": "accepted", "o": "on_site"}[key]
-                expect(page.locator(f".tw-task-{state}")).to_have_count(done)
-        for done in (1, 2):
-            hand_in(page, done)
-            expect(page.locator(".tw-task-handled")).to_have_count(done)
-        expect(page.locator(".tw-state-handled")).to_be_visible()
-        expect(page.locator(".tw-proofs img")).to_have_count(2)
-        page.keyboard.press("v")
-        expect(page.locator(".tw-state-to_check")).to_be_visible()
-        page.keyboard.press("x")
-        page.locator('.tw-dialog [data-key="Enter"]').click()
-        expect(page.locator(".tw-state-closed")).to_be_visible()
-        expect(page.locator(".tw-dialog")).to_have_count(0)
-        page.keyboard.press("e")
-        expect(page.locator(".tw-dialog")).to_be_visible()
-        page.keyboard.press("5")
-        expect(page.locator(".tw-state-evaluated")).to_be_visible()
-        shot(page, "evaluated-1440-en", whole=True)
-    incident = world.services.incidents.get_incident(incident_id)
-    assert (incident.state, incident.score) == (State.EVALUATED, 5)
-    assert incident.timeline[-2].detail.keys() >= {"before", "after"}
-    with world.database.read() as session:
-        assert audit.verify(session).fault is None
 
 
 def test_what_a_colleague_does_shows_on_an_open_page(browser: Browser, address: str, world: World) -> None:
