@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from nicegui import json
 from starlette.concurrency import run_in_threadpool
 
+from alerts.console.camera_map import CameraMap
 from alerts.console.rows import (
     QueueFilter,
     Row,
@@ -24,13 +25,13 @@ from alerts.console.rows import (
     Spot,
     Viewport,
     bounds,
-    cluster_cameras,
     cluster_incidents,
     difference,
     row_of,
     select,
     spot_of,
 )
+from alerts.messages import Freshness
 from alerts.services.bundle import Services
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.live import Subscription
@@ -76,6 +77,9 @@ class Board:
         self._camera_listeners: dict[Listener, None] = {}
         self._cameras_read = 0.0
         self._cameras_changed = False
+        self._figures_read = 0.0
+        self._states_changed: set[tuple[str, str]] = set()  # box and camera
+        self._maps: dict[str | None, CameraMap] = {}
         self.rows: dict[int, Row] = {}
         self.spots: dict[int, Spot] = {}
         self._reach: dict[int, Reach] = {}
@@ -95,7 +99,8 @@ class Board:
                 with self._services.live.subscribe() as changes:
                     await self.load()
                     while True:
-                        wait_s = CAMERAS_EVERY_S if self._cameras_changed else FIGURES_EVERY_S
+                        changed = self._cameras_changed or self._states_changed
+                        wait_s = CAMERAS_EVERY_S if changed else FIGURES_EVERY_S
                         await self.apply(await _batch(changes, wait_s))
             except Exception:  # the supervisor of the live view: a lost database must not end it
                 log.exception("live view interrupted; reading everything again")
@@ -136,7 +141,7 @@ class Board:
         touched = {int(change.ref) for change in changes if change.topic == "incident"}
         if touched:
             await self._read_incidents(touched)
-        self._cameras_changed |= any(change.topic in {"camera", "edge"} for change in changes)
+        self._note_cameras(changes)
         await self._refresh_cameras()
         for key in touched:
             await self._tell(self._watchers.get(key, {}))
@@ -174,21 +179,53 @@ class Board:
             self._reach.pop(key, None)
         return places
 
+    def _note_cameras(self, changes: list[ChangeView]) -> None:
+        """Keep which cameras have another state; what else may change of boxes and cameras is rare."""
+        for change in changes:
+            if change.topic == "camera" and change.action in {*Freshness}:
+                edge, _, camera = change.ref.partition("/")
+                self._states_changed.add((edge, camera))
+            elif change.topic in {"camera", "edge"}:
+                self._cameras_changed = True
+
     async def _refresh_cameras(self) -> None:
         """Read the cameras again when it is time; many boxes report, and one look serves all."""
-        every_s = CAMERAS_EVERY_S if self._cameras_changed else FIGURES_EVERY_S
-        if asyncio.get_running_loop().time() < self._cameras_read + every_s:
+        now = asyncio.get_running_loop().time()
+        changed = self._cameras_changed or bool(self._states_changed)
+        figures = now >= self._figures_read + FIGURES_EVERY_S
+        if not figures and not (changed and now >= self._cameras_read + CAMERAS_EVERY_S):
             return
-        await self._read_cameras()
+        if figures or self._cameras_changed or len(self._states_changed) > PAGE_READ:
+            await self._read_cameras()
+        else:
+            await self._read_states()
         self.map_answer.cache_clear()
         await self._tell(self._camera_listeners)
 
     async def _read_cameras(self) -> None:
         self._cameras_changed = False
-        self.cameras = await run_in_threadpool(self._services.fleet.list_cameras)
+        self._states_changed.clear()
+        cameras = await run_in_threadpool(self._services.fleet.list_cameras)
         self.edges = await run_in_threadpool(self._services.fleet.list_edges)
+        self._keep_cameras(cameras, await run_in_threadpool(CameraMap, cameras))
+        self._figures_read = self._cameras_read
+
+    async def _read_states(self) -> None:
+        """Read the few cameras that have another state: of a whole city it is some in every look."""
+        wanted = frozenset(self._states_changed)
+        self._states_changed.clear()
+        found = await run_in_threadpool(self._services.fleet.list_cameras, only=wanted)
+        now = {(camera.edge, camera.camera): camera for camera in found}
+        cameras = tuple(now.pop((camera.edge, camera.camera), camera) for camera in self.cameras)
+        if now:  # cameras that were not there before
+            await self._read_cameras()
+            return
+        self._keep_cameras(cameras, self._maps[None].with_states_of(found))
+
+    def _keep_cameras(self, cameras: tuple[CameraView, ...], on_map: CameraMap) -> None:
+        self.cameras = cameras
         self.camera_memo.clear()
-        self._cameras_in = {None: self.cameras}
+        self._cameras_in, self._maps = {None: cameras}, {None: on_map}
         self._cameras_read = asyncio.get_running_loop().time()
 
     def _publish(self, *, places: bool = True) -> None:
@@ -273,12 +310,14 @@ class Board:
 
     def _map_answer(self, wanted: QueueFilter, view: Viewport, fleet: bool) -> bytes:  # noqa: FBT001 - the cache's key
         within = wanted.within
-        cameras = self.cameras_of(within) if fleet else ()
+        if fleet and within.area not in self._maps:
+            self._maps[within.area] = CameraMap(self.cameras_of(within))
+        cameras = self._maps[within.area] if fleet else CameraMap(())
         spots = {key: spot for key, spot in self.spots.items() if within.covers(self._reach[key])}
         answer: dict[str, Any] = {
             "incidents": cluster_incidents(self.rows, spots, wanted, view),
-            "cameras": cluster_cameras(cameras, view),
-            "bounds": bounds(spots.values(), cameras),
+            "cameras": cameras.cluster(view),
+            "bounds": bounds(spots.values(), cameras.bounds),
         }
         return json.dumps(answer).encode()
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from alerts.console.formats import local
 from alerts.messages import Kind
 from alerts.services.rights import EVERYWHERE, Within
-from alerts.services.views import CameraView, IncidentSummary
+from alerts.services.views import IncidentSummary
 from alerts.states import OPEN_STATES, State
 
 PAGE = 100
@@ -26,8 +26,7 @@ SEVERITY: dict[Kind, int] = {
     Kind.REPORTED: 3,
 }
 STATE_CHOICES = ("open", *State, "all")
-_CAMERA_RANK = {"blind": 0, "stale": 1, "starting": 2, "fresh": 3}
-_CELL_PX = 56  # two markers nearer than this on the screen become one with a number
+CELL_PX = 56  # two markers nearer than this on the screen become one with a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ class Viewport:
 
     def cell(self, lat: float, lon: float) -> tuple[int, int]:
         """Return the cell of the clustering grid: fixed to the world, so that panning moves no cluster."""
-        scale = 256 * 2**self.zoom / _CELL_PX
+        scale = 256 * 2**self.zoom / CELL_PX
         lat = math.radians(min(85.05, max(-85.05, lat)))
         x = (lon + 180) / 360 * scale
         y = (1 - math.asinh(math.tan(lat)) / math.pi) / 2 * scale
@@ -222,39 +221,13 @@ def cluster_incidents(
     return found
 
 
-def cluster_cameras(cameras: Iterable[CameraView], view: Viewport) -> list[dict[str, Any]]:
-    """Gather the cameras in view by cell; a cell is as bad as its worst camera."""
-    cells: dict[tuple[int, int], list[CameraView]] = {}
-    for camera in cameras:
-        if camera.lat_deg is None or camera.lon_deg is None:
-            continue
-        if view.holds(camera.lat_deg, camera.lon_deg):
-            cells.setdefault(view.cell(camera.lat_deg, camera.lon_deg), []).append(camera)
-    found: list[dict[str, Any]] = []
-    for here in cells.values():
-        worst = min(here, key=lambda camera: _CAMERA_RANK.get(camera.state, 0))
-        names = ", ".join(camera.name or camera.camera for camera in here[:3])
-        found.append(
-            {
-                "n": len(here),
-                "lat": here[0].lat_deg,
-                "lon": here[0].lon_deg,
-                "state": worst.state,
-                "title": names + (" …" if len(here) > 3 else ""),
-            }
-        )
-    return found
-
-
-def bounds(spots: Iterable[Spot], cameras: Iterable[CameraView]) -> tuple[float, float, float, float] | None:
-    """Return (west, south, east, north) of all that has a place, None when nothing has."""
-    places = [(spot.lon, spot.lat) for spot in spots]
-    places += [
-        (camera.lon_deg, camera.lat_deg)
-        for camera in cameras
-        if camera.lon_deg is not None and camera.lat_deg is not None
-    ]
-    if not places:
+def bounds(
+    spots: Iterable[Spot], cameras: tuple[float, float, float, float] | None
+) -> tuple[float, float, float, float] | None:
+    """Return (west, south, east, north) of incidents and of the cameras' own bounds, None of nothing."""
+    boxes = [(spot.lon, spot.lat, spot.lon, spot.lat) for spot in spots]
+    boxes += [cameras] if cameras is not None else []
+    if not boxes:
         return None
-    lons, lats = zip(*places, strict=True)
-    return min(lons), min(lats), max(lons), max(lats)
+    west, south, east, north = zip(*boxes, strict=True)
+    return min(west), min(south), max(east), max(north)
