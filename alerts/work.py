@@ -32,6 +32,7 @@ from towerwatch.timebase import iso_z, utc_now
 
 IDLE_S = 0.2
 PRUNE_EVERY_S = 600.0
+PRUNE_PIECE = 5000
 KEEP_CHANGES = timedelta(hours=1)
 KEEP_DELIVERIES = timedelta(days=30)  # commands too
 KEEP_LETTERS = timedelta(days=90)
@@ -161,12 +162,9 @@ class Worker(ThreadPart):
 
 def prune(database: Database, now: datetime, keep_inbox_days: int) -> None:
     """Delete inbox rows that are done, deliveries that are sent, old commands, changes that all have seen."""
+    while _prune_inbox(database, now - timedelta(days=keep_inbox_days)):
+        pass
     with database.write() as session:
-        session.execute(
-            delete(InboxRow).where(
-                InboxRow.state == "done", InboxRow.done_at < now - timedelta(days=keep_inbox_days)
-            )
-        )
         session.execute(delete(Change).where(Change.at < now - KEEP_CHANGES))
         session.execute(
             delete(Delivery).where(Delivery.state == "sent", Delivery.sent_at < now - KEEP_DELIVERIES)
@@ -176,6 +174,20 @@ def prune(database: Database, now: datetime, keep_inbox_days: int) -> None:
             delete(Command).where(old, or_(Command.incident_id.is_(None), Command.settled_at < now))
         )
         session.execute(delete(DeadLetter).where(DeadLetter.last_at < now - KEEP_LETTERS))
+
+
+def _prune_inbox(database: Database, before: datetime) -> int:
+    """Delete the oldest rows that were done before then, a piece at a time; return how many.
+
+    A city's inbox holds millions: the index leads to the oldest, and no look goes further than a piece.
+    """
+    oldest = select(InboxRow.id, InboxRow.done_at).where(InboxRow.state == "done").order_by(InboxRow.id)
+    with database.write() as session:
+        piece = session.execute(oldest.limit(PRUNE_PIECE)).all()
+        old = [row_id for row_id, done_at in piece if done_at < before]
+        if old:
+            session.execute(delete(InboxRow).where(InboxRow.id.in_(old)))
+        return len(old)
 
 
 def list_parked(database: Database) -> list[dict[str, Any]]:

@@ -150,7 +150,8 @@ def test_a_worker_that_was_never_started_stops_too(sqlite):
     assert not worker.alive()
 
 
-def test_pruning_deletes_what_is_done_with_and_nothing_else(database):
+def test_pruning_deletes_what_is_done_with_and_nothing_else(database, monkeypatch):
+    monkeypatch.setattr(work, "PRUNE_PIECE", 2)
     put(database, alert("old"), alert("new", place_key="kerb/2"), alert("pending", place_key="kerb/3"))
     Worker(database, WorkSettings()).work_off(2)
     now = utc_now()
