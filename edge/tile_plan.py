@@ -55,7 +55,7 @@ class TileBudget:
         share_per_s, most = self.per_s / max(self.cameras, 1), max(self.per_s, 1.0)
         since_s = max(now_s - self._filled_s.get(camera, now_s), 0.0)
         self._filled_s[camera] = now_s
-        purse = self._purses.get(camera, most) + share_per_s * since_s
+        purse = self._purses.get(camera, self.per_s) + share_per_s * since_s
         self._common = min(self._common + max(purse - most, 0.0), most)
         purse = min(purse, most)
         granted = min(wanted, math.floor(purse + self._common + 1e-9))
