@@ -46,7 +46,7 @@ _MARKED_ROWS = {
     "low_sun": (0.15, 0.4),
     "dirty_lens": (0.0, 0.9),
 }
-LOOKS_LIKE = {"dust": 0.15}
+LOOKS_LIKE = {"dust": 0.15, "steam": 0.18}
 """Share of smoke's chance to be found: upper 95 % bound of what the shipped detector found; else 1."""
 _MARKS = 2  # of each spell, in each view
 

@@ -7,6 +7,9 @@ so contrast relative to brightness falls, while a cloud's shadow scales both ali
 where it has brightened more than what lies around it. Both are measured in units of the cell's own
 usual variation, so that swaying trees, water and traffic are no news.
 
+What has come over most of the width at once is weather, and so is what is left of it as it goes: a
+patch of fog alone is as local as smoke.
+
 Everything is a function of pictures and of the times they come with; no clock, no file.
 """
 
@@ -14,7 +17,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -25,6 +28,8 @@ from streams.frame import Picture
 
 CELL_PX = 8  # of a picture reduced to at least WORK_PX in width: a plume 20 px wide fills a cell or two
 WORK_PX = 800
+HORIZON_CELLS = 25
+LAND_VISITS = 40  # what is land and what is sky is told by so many: clouds go, fog lifts
 Grid = npt.NDArray[np.float32]
 
 
@@ -42,6 +47,9 @@ class ReferenceTerms:
         deviations: and both so many times the cell's usual deviation.
         upheaval: where more than this share of the view is new, it is another light or weather
             altogether, of which nothing local can be said.
+        wide: weather reaches over at least this share of the columns of land,
+        wide_land: and this share of its cells.
+        weather_visits: so long a place is no longer new before it is free of weather.
         restart_visits: after so many of those in a row the reference starts anew.
 
     """
@@ -54,6 +62,9 @@ class ReferenceTerms:
     pale: float = 5.0
     deviations: float = 3.0
     upheaval: float = 0.4
+    wide: float = 0.85
+    wide_land: float = 0.05
+    weather_visits: int = 2
     restart_visits: int = 3
 
 
@@ -108,9 +119,14 @@ class ViewReference:
     terms: ReferenceTerms = field(default_factory=ReferenceTerms)
     _visits: deque[_Visit] = field(default_factory=deque)
     _usual: _Usual | None = None
+    _land_share: Grid | None = (
+        None  # of the visits in which a cell looked like land; kept when all else is not
+    )
+    _seen_visits: int = 0
     _new: npt.NDArray[np.bool_] | None = None
     _new_last: npt.NDArray[np.bool_] | None = None  # at the visit that was kept last
     _new_before: npt.NDArray[np.bool_] | None = None  # and at the one before the present
+    _weather: npt.NDArray[np.uint8] | None = None  # visits left in which a cell's change is weather
     _upheavals: int = 0
 
     @property
@@ -128,13 +144,14 @@ class ViewReference:
 
         """
         visit = _measure(image, now_s)
-        if self._usual is not None and visit.brightness.shape != self._usual.brightness.shape:
+        if self._land_share is not None and visit.brightness.shape != self._land_share.shape:
             self._forget()
+            self._land_share, self._seen_visits = None, 0
         self._new = None
         if self._usual is not None and self.ripe:
             new = self._novel(visit, self._usual)
             if float(new.mean()) <= self.terms.upheaval:
-                self._new = new
+                self._new = self._without_weather(new & self._usual.land, due=self._due(now_s))
         if not self._due(now_s):
             return
         self._new_before, self._new_last = self._new_last, self._new
@@ -143,10 +160,25 @@ class ViewReference:
             self._forget()
         self._remember(visit, covered)
 
+    def _without_weather(self, new: npt.NDArray[np.bool_], *, due: bool) -> npt.NDArray[np.bool_]:
+        """Return the new cells of land that neither are part of a wide change nor what is left of one."""
+        terms, usual = self.terms, self._usual
+        assert usual is not None  # noqa: S101 - the caller has looked
+        weather = np.zeros(new.shape, np.uint8) if self._weather is None else self._weather
+        columns = float(new.any(axis=0).sum()) / max(int(usual.land.any(axis=0).sum()), 1)
+        wide = columns >= terms.wide and float(new.sum()) >= terms.wide_land * float(usual.land.sum())
+        # it drifts by some cells from visit to visit
+        near = cv2.dilate((weather > 0).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        touched = new if wide else new & near
+        if due or wide:
+            fading = np.maximum(weather, 1) - 1 if due else weather
+            self._weather = np.where(touched, np.uint8(terms.weather_visits), fading).astype(np.uint8)
+        return np.asarray(new & ~touched, np.bool_)
+
     def _forget(self) -> None:
         self._visits.clear()
         self._usual, self._upheavals = None, 0
-        self._new_last = self._new_before = None
+        self._new_last = self._new_before = self._weather = None
 
     def _due(self, now_s: float) -> bool:
         spacing_s = max(self.terms.spacing_s, 0.9 * self.interval_s)
@@ -165,7 +197,7 @@ class ViewReference:
             slice(max(0, x1 - belt_x), min(columns, x2 + belt_x)),
         )
         land = self._usual.land
-        new = self._new & land
+        new = self._new
         n_in, new_in = int(land[inside].sum()), int(new[inside].sum())
         n_out, new_out = int(land[outer].sum()) - n_in, int(new[outer].sum()) - new_in
         around = new_out / n_out if n_out else 0.0
@@ -206,7 +238,16 @@ class ViewReference:
         self._visits.append(visit)
         while len(self._visits) > self.terms.visits:
             self._visits.popleft()
-        self._usual = _usual(self._visits, self.terms)
+        usual = _usual(self._visits, self.terms)
+        self._usual = replace(usual, land=self._by_now(usual.land))
+
+    def _by_now(self, land: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return what was land at most visits: a cloud looks rough, but not for long at one place."""
+        looks = land.astype(np.float32)
+        self._seen_visits = min(self._seen_visits + 1, LAND_VISITS)
+        share = looks if self._land_share is None else self._land_share
+        self._land_share = np.asarray(share + (looks - share) / self._seen_visits, np.float32)
+        return np.asarray(self._land_share >= 0.5, np.bool_)
 
 
 def _measure(image: Picture, now_s: float) -> _Visit:
@@ -259,7 +300,12 @@ def _land(brightness: Grid, contrast: Grid, terms: ReferenceTerms) -> npt.NDArra
     # two rough cells one below the other are land; a cloud's rim or a wire is one
     solid = rough & np.vstack([rough[1:], rough[-1:]])
     solid = cv2.medianBlur(solid.astype(np.uint8), 3)
-    return np.asarray(np.maximum.accumulate(solid, axis=0), np.bool_)
+    below = np.asarray(np.maximum.accumulate(solid, axis=0), np.bool_)
+    # a horizon is steady from column to column: what towers over its neighbours is a cloud or a mast
+    tops = below.shape[0] - below.sum(axis=0)
+    padded = np.pad(tops, HORIZON_CELLS // 2, mode="edge")
+    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, HORIZON_CELLS), axis=1)
+    return np.asarray(below & (np.arange(below.shape[0])[:, None] >= usual[None] - 1), np.bool_)
 
 
 def _cells(box: Box, rows: int, columns: int) -> tuple[int, int, int, int]:
