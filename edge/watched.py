@@ -35,7 +35,7 @@ from towerwatch.logs import get_logger
 log = get_logger(__name__)
 
 STATE_VERSION = 1
-SAVE_EVERY_S = 5.0
+SAVE_EVERY_S = 10.0
 REPORT_EVERY_S = 1.0
 SNAPSHOT_WAIT_S = 10.0
 SHOW_TROUBLE_AFTER_S = 5.0
