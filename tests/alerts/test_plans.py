@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -21,7 +23,6 @@ from alerts.services.bundle import open_services
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.rights import Within
 from alerts.states import State
-from alerts.store import migrate
 from alerts.store.city import Area, IncidentArea
 from alerts.store.database import Database
 from alerts.store.tables import (
@@ -122,23 +123,33 @@ def rows_of(number: int) -> dict[type[Base], dict[str, Any]]:
     }
 
 
+@functools.cache
+def crowd() -> dict[type[Base], list[dict[str, Any]]]:
+    """Return the rows of each table, made once for both databases."""
+    numbered = [rows_of(number) for number in range(1, ROWS + 1)]
+    return {
+        table: [filled(table.__table__, number, **rows[table]) for number, rows in enumerate(numbered, 1)]
+        for table in numbered[0]
+    }
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def crowded(request, tmp_path_factory):
     """A database with some thousand rows in each table that grows."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path_factory.mktemp('plans') / 'central.db'}"
+        file = tmp_path_factory.mktemp("plans") / "central.db"
+        url = f"sqlite:///{shutil.copy(request.getfixturevalue('migrated_file'), file)}"
     else:
-        url = request.getfixturevalue("postgres").new_database("plans")
+        template, cluster = request.getfixturevalue("migrated_postgres"), request.getfixturevalue("postgres")
+        cluster.sql(f'CREATE DATABASE "plans" TEMPLATE "{template}"')
+        url = f"postgresql+psycopg://towerwatch@127.0.0.1:{cluster.port}/plans"
     database = Database(url)
-    migrate.upgrade(database)
-    numbered = [rows_of(number) for number in range(1, ROWS + 1)]
     with database.write() as session:
         session.execute(insert(Edge), [filled(Edge.__table__, n, id=f"box-{n}") for n in range(50)])
         areas = [filled(Area.__table__, n, id=f"g{n}", level="grid", generation=1) for n in range(100)]
         areas = [{**area, "geometry": SQUARE} for area in areas]
         session.execute(insert(Area), areas)
-        for table in numbered[0]:
-            rows = [filled(table.__table__, n, **rows[table]) for n, rows in enumerate(numbered, 1)]
+        for table, rows in crowd().items():
             session.execute(insert(table), rows)
             if "id" in rows[0] and isinstance(rows[0]["id"], int) and not database.is_sqlite:
                 name = table.__tablename__
