@@ -28,6 +28,7 @@ from alerts.zones import ViewZones, ZoneShape
 
 MAX_CONFIG_BYTES = 1 << 20
 ANSWER_S = 240  # a box tries a configuration for up to some minutes
+REPORT_S = 60  # it says each half minute what it runs
 ASK_S = 1.0
 _TEXTS = (
     "live_wait", "live_none", "live_now", "live_still", "live_again", "box_away",
@@ -62,7 +63,14 @@ class CameraPage(Dialogs):
         return Right.ADMIN in self.visitor.user.rights and self._service is not None
 
     async def refresh(self) -> None:
-        """Stay: what was sent is told by :meth:`_follow`."""
+        """Show the zones once a configuration was handed in; what was sent is told by :meth:`_follow`."""
+        if self._zones is None:
+            self._reload()
+
+    def _reload(self) -> None:
+        if not self._client.is_deleted:
+            with self._client:
+                ui.navigate.reload()
 
     def build(self) -> None:
         """Make the page."""
@@ -170,11 +178,19 @@ class CameraPage(Dialogs):
             await asyncio.sleep(ASK_S)
         if state.ok:
             self._tell(words("zones_run"), "tw-ok")
-            with self._client:
-                ui.navigate.reload()
+            await self._await_report(service)
         else:
             why = state.detail if state.ok is False else words("no_answer")
             self._tell(words("zones_refused", why=why), "tw-bad")
+
+    async def _await_report(self, service: ZoneService) -> None:
+        """Show the zones anew once the box's health names the configuration that it runs now."""
+        edge, former = self._camera.edge, self._zones.version if self._zones else ""
+        for _ in range(int(REPORT_S / ASK_S)):
+            if self._client.is_deleted or await run_in_threadpool(service.version, edge) != former:
+                break
+            await asyncio.sleep(ASK_S)
+        self._reload()
 
     def _tell(self, text: str, tone: str) -> None:
         if self._result is not None and not self._client.is_deleted:

@@ -225,14 +225,19 @@ class _Counts:
     def add_incident(self, row: Any) -> None:
         verdict = _verdict(row)
         verified_at = row.filed_at or (row.state_at if row.state == State.DISMISSED else None)
+        judged = row.kind not in TECHNICAL_KINDS
+        verify_s = _seconds(row.created_at, verified_at) if judged else None
+        close_s = _seconds(row.created_at, row.closed_at)
+        is_open = row.state in OPEN_STATES
         for tally in self._of(row, row.id):
             tally.incidents += 1
-            tally.open += row.state in OPEN_STATES
+            tally.open += is_open
             tally.confirmed += verdict == "confirmed"
             tally.refuted += verdict == "refuted"
-            if row.kind not in TECHNICAL_KINDS:
-                _took(tally.to_verify, row.created_at, verified_at)
-            _took(tally.to_close, row.created_at, row.closed_at)
+            if verify_s is not None:
+                tally.to_verify.append(verify_s)
+            if close_s is not None:
+                tally.to_close.append(close_s)
         self._names[f"{row.edge}/{row.camera}"] = row.name
         if row.dismiss_reason is not None and row.state == State.DISMISSED:
             self._reasons[row.dismiss_reason] += 1
@@ -244,11 +249,13 @@ class _Counts:
             self._called.add((row.department, row.incident_id))
             department.incidents += 1
             department.open += row.incident_state in OPEN_STATES
-        if row.state == TaskState.HANDLED:
-            _took(department.to_close, row.assigned_at, row.ended_at)
-        late = _late(row, now)
+        handle_s = _seconds(row.assigned_at, row.ended_at)
+        if row.state == TaskState.HANDLED and handle_s is not None:
+            department.to_close.append(handle_s)
+        late, arrive_s = _late(row, now), _seconds(row.assigned_at, row.arrived_at)
         for tally in (*self._of(row, row.incident_id), department):
-            _took(tally.to_arrive, row.assigned_at, row.arrived_at)
+            if arrive_s is not None:
+                tally.to_arrive.append(arrive_s)
             tally.due += late is not None
             tally.late += bool(late)
 
@@ -309,9 +316,8 @@ def _late(row: Any, now: datetime) -> bool | None:
     return late if late or row.state == TaskState.HANDLED else None
 
 
-def _took(durations: list[float], begin: datetime, end: datetime | None) -> None:
-    if end is not None:
-        durations.append((end - begin).total_seconds())
+def _seconds(begin: datetime, end: datetime | None) -> float | None:
+    return None if end is None else (end - begin).total_seconds()
 
 
 def _spread(durations: list[float]) -> Spread:

@@ -61,10 +61,6 @@ export default {
     choose(at) {
       this.chosen = at === this.chosen ? -1 : at;
     },
-    show(zones, ruled) {
-      this.zones = zones;
-      this.chosen = -1;
-    },
     add() {
       const taken = this.zones.map((zone) => zone.id);
       let number = this.zones.length + 1;

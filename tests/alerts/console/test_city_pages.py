@@ -38,6 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (folder / "areas.geojson").write_text(json.dumps(town()), encoding="utf-8")
     made.services.areas.import_areas(read_areas(folder / "areas.geojson"), "chief")
     made.services.catalogue.import_catalogue(read_catalogue(starter_path()), "chief")
+    made.health([camera("market-street")])
     made.services.people.create_user("chief", PASSWORD, "administrator")
     made.services.people.create_user("west", PASSWORD, "operator", where=Within(area="west"))
     incident = made.send(parked_car(made, with_files=False))
@@ -272,7 +273,6 @@ def test_areas_say_who_is_in_charge_and_take_new_ones_whole(world: World) -> Non
 
 def test_zones_are_drawn_over_a_camera_and_sent_to_its_box(world: World) -> None:
     text = (Path(__file__).parents[3] / "configs" / "examples" / "street.yaml").read_bytes()
-    world.health([camera("market-street")])
     with world.database.write() as session:
         session.get_one(Edge, EDGE).config_sha256 = sha256(text).hexdigest()
 
@@ -294,6 +294,17 @@ def test_zones_are_drawn_over_a_camera_and_sent_to_its_box(world: World) -> None
             command = session.scalars(select(Command).where(Command.name == "apply_config")).one()
             command.ok, command.detail = False, "rolled back: no picture"
         await until(lambda: "rolled back: no picture" in texts_of(client), "the answer")
+        press(client, "send")
+        await until(lambda: "设备正在试运行" in texts_of(client), "the second order")
+        with world.database.write() as session:
+            orders = select(Command).where(Command.ok.is_(None), Command.name == "apply_config")
+            command = session.scalars(orders).one()
+            command.ok, new = True, command.arguments["sha256"]
+            session.get_one(Edge, EDGE).config_sha256 = new
+        await until(lambda: "history.go(0)" in site.pushed(client), "the page anew")
+        _, client = await site.page(f"/cameras/{EDGE}/market-street")
+        (picture,) = (e for e in client.elements.values() if isinstance(e, CameraPicture))
+        assert picture.props["initial"][0]["points"][2] == (0.5, 0.5)
         site.enter("west")
         assert (await site.http.get(f"/cameras/{EDGE}/market-street")).status_code == 404
 
