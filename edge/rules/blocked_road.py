@@ -35,6 +35,9 @@ WAITS, LEAST_WAITS = 60, 8
 YOUNG_S, YOUNG_FACTOR = 900.0, 1.5
 SETTLES_S = 180.0  # after a block, until the vehicles that waited for it are gone
 MAX_PASSED = 15  # who has stood while more went by than fill a road is parked, or is no vehicle
+FULL_FRAC = 0.45  # of the zone under boxes: three full lanes have 0.55 and more, one of three 0.25
+RESTARTS_S = 10.0  # an onset that moves on by more belongs to the next queue
+ONSET_RANK = 2  # the third to stand: one may be parked, another no vehicle at all
 HYSTERESIS = 0.8  # what is asked of a queue while it is reported already
 
 
@@ -50,13 +53,13 @@ class Waits:
     first_s: float | None = None
     quiet_from_s: float = -math.inf
 
-    def learn(self, ended: Sequence[Spot], now_s: float, shortest_s: float) -> None:
+    def learn(self, ended: Sequence[Spot], now_s: float, shortest_s: float, longest_s: float) -> None:
         """Take the spots that ended; none after a block, whose vehicles have waited for that."""
         self.first_s = now_s if self.first_s is None else self.first_s
         for spot in ended:
             waited_s = spot.last_present_s - spot.since_s
             steady = spot.hits >= 3 and spot.present_frac >= 0.6
-            if steady and shortest_s <= waited_s <= LONGEST_RED_S and now_s >= self.quiet_from_s:
+            if steady and shortest_s <= waited_s <= longest_s and now_s >= self.quiet_from_s:
                 self.seconds = [*self.seconds[1 - WAITS :], waited_s]
 
     def needed_s(self, now_s: float, asked_s: float) -> float:
@@ -81,6 +84,7 @@ class BlockedRoadRule:
     _waits: Waits = field(default_factory=Waits)
     _reported: bool = False
     _alarmed: bool = False
+    _onset_s: float = math.inf  # the earliest that was reported
 
     def __post_init__(self) -> None:
         """Make an empty road."""
@@ -102,21 +106,25 @@ class BlockedRoadRule:
         """State whether the road is blocked, or about to be."""
         now_s = seen.monotonic_s
         state, ended = self._road.update(seen)
-        queue = tuple(one for one in state.standing if self._road.flow_past(one) <= MAX_PASSED)
+        # what is hidden may have left with the queue before this one
+        queue = tuple(
+            one for one in state.standing if not one.is_hidden and self._road.flow_past(one) <= MAX_PASSED
+        )
         state = replace(state, standing=queue, queue_bl=queue_length_bl(queue))
-        self._waits.learn(ended, now_s, self.config.stop_time_s)
+        longest_red_s = min(LONGEST_RED_S, 1.5 * self.config.duration_s)
+        self._waits.learn(ended, now_s, self.config.stop_time_s, longest_red_s)
         schedule = self.config.schedule
         if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):
-            self._reported = self._alarmed = False
-            return []
+            return self._moved_on(seen)
         since_s = self._stuck_since(state)
-        if since_s is None:
-            self._reported = self._alarmed = False
-            return []
-        stuck_s = now_s - since_s
-        # half-way to an alert it is worth keeping pictures
-        if not self._reported and stuck_s < self.config.duration_s / 2:
-            return []
+        stuck_s = 0.0 if since_s is None else now_s - since_s
+        if since_s is None or (not self._alarmed and stuck_s < self.config.duration_s / 2):
+            # half-way to an alert it is worth keeping pictures
+            return self._moved_on(seen)
+        onset_s = self._onset(state, since_s)
+        if self._reported and not self._alarmed and onset_s > self._onset_s + RESTARTS_S:
+            return self._moved_on(seen)
+        self._onset_s = min(self._onset_s, onset_s)
         self._reported = True
         self._alarmed = self._alarmed or stuck_s >= self._waits.needed_s(now_s, self.config.duration_s)
         if self._alarmed:
@@ -127,13 +135,24 @@ class BlockedRoadRule:
                 kind="blocked_road",
                 place_key=self.zone.id,
                 confirmed=self._alarmed,
-                since=back_dated(seen.captured_at, now_s, min(self._onset_s(state), since_s)),
+                since=back_dated(seen.captured_at, now_s, onset_s),
                 confidence=min(confidences[len(confidences) // 2], 1.0),
                 boxes=tuple(spot.box for spot in state.standing[:16]),
                 zone=self.zone.id,
                 measures=self._measures(state, stuck_s),
                 label="vehicle",
             )
+        ]
+
+    def _moved_on(self, seen: Observation) -> list[Finding]:
+        """End a candidate: it was a red light, and what stands next is another queue with its own start."""
+        was_candidate = self._reported and not self._alarmed
+        self._reported, self._alarmed, self._onset_s = False, False, math.inf
+        if not was_candidate:
+            return []
+        since, key = seen.captured_at, self.zone.id
+        return [
+            Finding("blocked_road", key, confirmed=False, since=since, confidence=0.0, boxes=(), over=True)
         ]
 
     def _stuck_since(self, state: RoadState) -> float | None:
@@ -147,13 +166,21 @@ class BlockedRoadRule:
         if state.occupancy_frac < self.config.min_occupancy_frac * ease:
             return None
         enough = standing[min(self.config.min_vehicles, len(standing)) - 1]
-        return max(enough.since_s, self._road.last_flow_s(standing))
+        return min(self._full_since(standing), max(enough.since_s, self._road.last_flow_s(standing)))
 
-    def _onset_s(self, state: RoadState) -> float:
+    def _full_since(self, standing: Sequence[Spot]) -> float:
+        """Return since when those that stand have filled the zone, so that nothing can pass; inf if not."""
+        for number in range(self.config.min_vehicles, len(standing) + 1):
+            if self._road.occupancy_frac([one.box for one in standing[:number]]) >= FULL_FRAC:
+                return standing[number - 1].since_s
+        return math.inf
+
+    def _onset(self, state: RoadState, stuck_since_s: float) -> float:
         """Return since when the first has stood and nothing has passed the head of the queue."""
-        first_s = state.standing[0].since_s
+        first_s = state.standing[min(ONSET_RANK, len(state.standing) - 1)].since_s
         passed_s = self._road.last_discharge_s(state.standing)
-        return first_s if passed_s is None else max(first_s, passed_s)
+        stood_s = first_s if passed_s is None else max(first_s, passed_s)
+        return max(min(stood_s, stuck_since_s), self._road.moved_up_s(state.standing))
 
     def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
         measures = {
@@ -175,6 +202,7 @@ class BlockedRoadRule:
             "road": self._road.dump(),
             "reported": self._reported,
             "alarmed": self._alarmed,
+            "onset_s": None if math.isinf(self._onset_s) else self._onset_s,
             "waits": list(waits.seconds),
             "first_s": waits.first_s,
             "quiet_from_s": None if math.isinf(waits.quiet_from_s) else waits.quiet_from_s,
@@ -185,7 +213,8 @@ class BlockedRoadRule:
         self._road.load(state.get("road", {}))
         self._reported = bool(state.get("reported", False))
         self._alarmed = bool(state.get("alarmed", False))
-        quiet_from_s = state.get("quiet_from_s")
+        onset_s, quiet_from_s = state.get("onset_s"), state.get("quiet_from_s")
+        self._onset_s = math.inf if onset_s is None else float(onset_s)
         self._waits = Waits(
             [float(value) for value in state.get("waits", ())],
             state.get("first_s"),

@@ -29,7 +29,11 @@ from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
 CELLS = 32  # passages are remembered on a grid of so many cells a side
 MAX_PASSAGES = 100
 SAME_PASSAGE_S = 4.0  # movers seen closer together in time may be one vehicle
+STEADY_S, STEADY_PASSAGES = 40.0, 5  # so many passages in so long are traffic, fewer may be slips
 BORNE_OUT_S = 10.0  # a sighting is flow if another, elsewhere, is no farther off in time
+LEFT = 60  # places remembered that were left
+MOVED_UP, MOVED_UP_S, RETAKEN_S = 3, 10.0, 20.0  # so many places retaken at about once: the queue moved up
+RETAKEN_IOU = (0.25, 0.7)  # more is the very place: the same vehicle, lost and found again
 HEAD_BL = 1.0  # what moves no farther behind the head of a queue than this passes it
 LEAST_TREND = 0.4  # correlation of place and time from which a queue shows which way it grows
 
@@ -93,6 +97,7 @@ class Road:
     _last_flow_s: dict[tuple[int, int], float] = field(default_factory=dict)  # by cell (column, row)
     _growth: tuple[float, float] = (0.0, 0.0)  # which way queues grow, in fractions of the frame
     _passages_s: list[float] = field(default_factory=list)  # anywhere in the zone, oldest first
+    _left: list[tuple[float, Box]] = field(default_factory=list)  # places of those that stood, until when
     _raster: _Raster = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +113,7 @@ class Road:
         self._sizes.learn([one.box for one in everywhere])
         vehicles = [one for one in everywhere if self.zone.covers_frac(foot_of(one.box)) >= 0.5]
         ended = self._memory.update(seen, vehicles, everywhere)
+        self._left = [*self._left, *((one.last_present_s, one.box) for one in ended if _stood(one))][-LEFT:]
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
         still = [spot.box for spot in settling if spot.is_present or spot.is_hidden]
@@ -162,15 +168,40 @@ class Road:
             if iou(one[1], other[1]) < 0.1
             for sighting in (one, other)
         }
+        for at_s in sorted({at_s for at_s, _ in flowing}):
+            if not self._passages_s or at_s - self._passages_s[-1] >= SAME_PASSAGE_S:
+                self._passages_s = [*self._passages_s[1 - MAX_PASSAGES :], at_s]
+        if sum(now_s - at_s <= STEADY_S for at_s in self._passages_s) < STEADY_PASSAGES:
+            return
         for at_s, box in sorted(flowing):
             x, y = _ground(box)
             cell = min(int(x * CELLS), CELLS - 1), min(int(y * CELLS), CELLS - 1)
             self._last_flow_s[cell] = max(at_s, self._last_flow_s.get(cell, -math.inf))
-        if flowing and (not self._passages_s or now_s - self._passages_s[-1] >= SAME_PASSAGE_S):
-            self._passages_s = [*self._passages_s[1 - MAX_PASSAGES :], now_s]
+
+    def moved_up_s(self, queue: Sequence[Spot]) -> float:
+        """Return when a queue has last moved up a little: others have retaken places; -inf if never."""
+        hidden = [
+            (one.last_present_s, one.box) for one in self._memory.spots if one.is_hidden and _stood(one)
+        ]
+        retaken = sorted(
+            one.since_s
+            for one in queue
+            if one.hits >= 3
+            and any(
+                abs(one.since_s - left_s) <= RETAKEN_S
+                and RETAKEN_IOU[0] <= iou(box, one.box) <= RETAKEN_IOU[1]
+                for left_s, box in (*self._left, *hidden)
+            )
+        )
+        together = zip(retaken, retaken[MOVED_UP - 1 :], strict=False)
+        return max((first for first, last in together if last - first <= MOVED_UP_S), default=-math.inf)
+
+    def occupancy_frac(self, boxes: Sequence[Box]) -> float:
+        """Return the share of the zone under boxes, in [0, 1]."""
+        return self._raster.occupancy_frac(boxes)
 
     def last_flow_s(self, spots: Sequence[Spot]) -> float:
-        """Return when something last moved through where these spots stand; -inf if nothing has.
+        """Return when traffic last moved through where these spots stand; -inf if none has.
 
         Through means inside their convex hull, half a body length wider.
         """
@@ -231,6 +262,7 @@ class Road:
             "flow": [[column, row, at_s] for (column, row), at_s in self._last_flow_s.items()],
             "growth": list(self._growth),
             "passages": list(self._passages_s),
+            "left": [[left_s, list(box)] for left_s, box in self._left],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -242,6 +274,11 @@ class Road:
         x, y = state.get("growth", (0.0, 0.0))
         self._growth = (float(x), float(y))
         self._passages_s = [float(at_s) for at_s in state.get("passages", ())]
+        self._left = [(float(left_s), (b[0], b[1], b[2], b[3])) for left_s, b in state.get("left", ())]
+
+
+def _stood(spot: Spot) -> bool:
+    return spot.hits >= 3 and spot.present_frac >= 0.6
 
 
 def _ground(box: Box) -> tuple[float, float]:
