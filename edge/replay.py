@@ -10,7 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -117,8 +117,7 @@ def aligned(frames: Iterable[Frame], preset: str, result: ReplayResult) -> Itera
     for frame in frames:
         verdict = views.judge(frame.image, frame.monotonic_s, preset)
         if verdict.state is ViewState.SEEN:
-            image = realigned(frame.image, verdict.shift)
-            yield frame if image is frame.image else replace(frame, pixels=image)
+            yield realigned(frame, verdict.shift)
         else:
             result.other_views += 1
 

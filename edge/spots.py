@@ -386,10 +386,8 @@ class SpotMemory:
 
 def _light_of(seen: Observation) -> tuple[float, float]:
     """Return the mean brightness and the mean colourfulness of a thinned picture, both in levels."""
-    thin = seen.frame.thinned.astype(np.int16)
-    blue, green, red = thin[..., 0], thin[..., 1], thin[..., 2]
-    colour = np.maximum(np.maximum(blue, green), red) - np.minimum(np.minimum(blue, green), red)
-    return (float(thin.mean()) + 1.0, float(colour.mean()))  # a black picture has a logarithm, too
+    brightness, colourfulness = seen.frame.light
+    return (brightness + 1.0, colourfulness)  # a black picture has a logarithm, too
 
 
 def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str], least: float) -> list[Seen]:

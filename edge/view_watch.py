@@ -27,7 +27,7 @@ from edge.view_registration import (
     register,
     register_at,
 )
-from streams.frame import Picture
+from streams.frame import Frame, Picture
 
 
 class ViewState(StrEnum):
@@ -259,19 +259,21 @@ class ViewWatch:
         return ViewVerdict(state, preset or None, detail=f"{preset}: {detail}" if preset else detail)
 
 
-def realigned(image: Picture, shift: tuple[float, float]) -> Picture:
-    """Return the picture moved back by ``shift`` in whole pixels, so that zones lie where they were drawn.
+def realigned(frame: Frame, shift: tuple[float, float]) -> Frame:
+    """Return the frame moved back by ``shift`` in whole pixels, so that zones lie where they were drawn.
 
-    Pixels are copied, never mixed; what enters at a border repeats it. The same picture comes back
-    where less than a pixel is to be moved.
+    Pixels are copied, never mixed; what enters at a border repeats it. The same frame comes back, its
+    picture unconverted, where less than a pixel is to be moved.
     """
-    dx, dy = round(shift[0] * image.shape[1]), round(shift[1] * image.shape[0])
+    size = (frame.width_px, frame.height_px)
+    dx, dy = round(shift[0] * size[0]), round(shift[1] * size[1])
     if dx == 0 and dy == 0:
-        return image
+        return frame
     matrix = np.array([[1.0, 0.0, -dx], [0.0, 1.0, -dy]])
-    size = (image.shape[1], image.shape[0])
-    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.uint8)
+    moved = cv2.warpAffine(
+        frame.image, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+    )
+    return replace(frame, pixels=np.asarray(moved, np.uint8))
 
 
 def _glance(image: Picture) -> _Glance:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -289,8 +288,7 @@ class WatchedCamera:
     def _process(self, frame: Frame, view: ViewVerdict) -> list[FromWorker]:
         if self._pipeline is None or view.preset is None:
             return []
-        if (image := realigned(frame.image, view.shift)) is not frame.image:
-            frame = replace(frame, pixels=image)
+        frame = realigned(frame, view.shift)
         try:
             events = self._pipeline.process(frame, view.preset)
         except Exception as error:  # guard of one picture: the next one may pass

@@ -56,6 +56,7 @@ class Frame:
     index: int
     is_key: bool = True
     _made: dict[str, Picture] = field(default_factory=dict, init=False, repr=False)
+    _light: list[tuple[float, float]] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Validate shape, dtype and time zone once, and make the picture read-only."""
@@ -93,6 +94,15 @@ class Frame:
         if isinstance(pixels, np.ndarray):
             return pixels[step // 2 :: step, step // 2 :: step]
         return self._once("thinned", lambda: pixels.thinned(step))
+
+    @property
+    def light(self) -> tuple[float, float]:
+        """Mean brightness and mean colourfulness (strongest less weakest colour) of the thinned picture."""
+        if not self._light:
+            blue, green, red = (self.thinned[..., channel] for channel in range(3))
+            colour = np.maximum(np.maximum(blue, green), red) - np.minimum(np.minimum(blue, green), red)
+            self._light.append((float(self.thinned.mean()), float(colour.mean())))
+        return self._light[0]
 
     def _once(self, name: str, make: Callable[[], Picture]) -> Picture:
         if name not in self._made:

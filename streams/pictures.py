@@ -56,8 +56,10 @@ class PlanarPixels:
 
     def thinned(self, step: int) -> Picture:
         """Convert single pixels, as the whole picture would be."""
-        y, x = (np.arange(step // 2, side, step) for side in reversed(self.size_px))
-        planes = [self._plane(0)[np.ix_(y, x)], *(self._plane(i)[np.ix_(y // 2, x // 2)] for i in (1, 2))]
+        first = step // 2
+        luma = self._plane(0)[first::step, first::step]
+        rows, columns = ((first + step * np.arange(side)) // 2 for side in luma.shape)
+        planes = [luma, *(self._plane(index)[rows][:, columns] for index in (1, 2))]
         thin = av.VideoFrame.from_ndarray(np.stack(planes), format="yuv444p")
         thin.color_range = ColorRange.JPEG if self._is_full else ColorRange.MPEG
         thin.colorspace = self._picture.colorspace

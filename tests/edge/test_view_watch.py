@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from edge.view_registration import outline_of, register
 from edge.view_watch import ViewState, ViewVerdict, ViewWatch, realigned
+from streams.frame import Frame
 
 SIZE = (640, 360)
 TURN_3_DEG = 0.056  # of the width of a 54° lens
@@ -78,7 +80,8 @@ def test_a_place_that_was_never_seen_is_another_one() -> None:
 def test_a_small_shift_is_followed_to_the_pixel(turn: tuple[float, float]) -> None:
     verdict = fixed().judge(picture(50, turn=turn), 60.0)
     assert verdict.state is ViewState.SEEN
-    back = realigned(picture(50, turn=turn), verdict.shift)
+    turned = Frame(picture(50, turn=turn), datetime(2026, 6, 1, tzinfo=UTC), 50.0, 0)
+    back = realigned(turned, verdict.shift).image
     inner = (slice(40, -40), slice(40, -40))
     assert np.abs(back[inner].astype(int) - picture(50)[inner].astype(int)).mean() < 4
     assert back.dtype == np.uint8
