@@ -94,8 +94,8 @@ def apply_rounds(
         if open_ids is not None and message.outbox.depth == 0:
             rounds.append(Round(edge, open_ids))
     cameras = ((edge.id, camera) for edge, message in said for camera in message.cameras)
-    for box, camera, state in keep_health(database, session, cameras, now):
-        journal.changed(session, "camera", f"{box}/{camera}", state)
+    changed = keep_health(database, session, cameras, now)
+    journal.cameras_changed(session, ((f"{box}/{camera}", state) for box, camera, state in changed))
     _reconcile_all(database, session, rounds, lost_after)
 
 

@@ -64,6 +64,7 @@ class Plan:
     phase_s: float
     storm_s: float
     down_s: float
+    first_s: float  # all boxes have spoken once by then, and their cameras are entered
     resend_s: float
 
     @property
@@ -84,6 +85,7 @@ def plan_of(boxes: int, *, quick: bool) -> Plan:
         phase_s=8.0 if quick else 60.0,
         storm_s=5.0 if quick else 60.0,
         down_s=1.0 if quick else 5.0,
+        first_s=5.0 if quick else PERIOD_S + 10,
         resend_s=5.0 if quick else RESEND_S,
     )
 
@@ -122,7 +124,8 @@ class Run:
     def city(self) -> Row:
         """Let the city be itself."""
         self._as_usual()
-        time.sleep(min(5.0, self._plan.phase_s / 2))  # the cameras are entered, which happens once
+        time.sleep(self._plan.first_s)
+        self._until(self._quiet, "the cameras entered")
         with self._cpu() as used, Sampler(self._ledger) as lag:
             self._watch.begin()
             time.sleep(self._plan.phase_s)

@@ -24,7 +24,7 @@ from towerwatch.secrets import Secret
 
 LOOK_S = 0.25
 SAMPLE_S = 1.0
-PAGE = 200
+PAGE = 50  # newest first: more than the city has new ones between two looks
 _PATIENCE_S = 10.0  # for what was said last to become visible
 
 

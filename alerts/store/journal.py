@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from alerts.store import audit
@@ -42,3 +44,11 @@ def entry(
 def changed(session: Session, topic: Literal["incident", "camera", "edge"], ref: str, action: str) -> None:
     """Tell live views what to read again."""
     session.add(Change(at=utc_now(), topic=topic, ref=ref, action=action))
+
+
+def cameras_changed(session: Session, changes: Iterable[tuple[str, str]]) -> None:
+    """Tell live views of cameras and their states; thousands of them at once when a city is switched on."""
+    now = utc_now()
+    rows = [{"at": now, "topic": "camera", "ref": ref, "action": action} for ref, action in changes]
+    if rows:
+        session.execute(insert(Change), rows)

@@ -45,6 +45,7 @@ def test_a_miniature_city_loses_and_doubles_nothing(tmp_path: Path) -> None:
         phase_s=1.0,
         storm_s=1.0,
         down_s=0.1,
+        first_s=0.5,
         resend_s=1.0,
     )
     found = fleet.run(tmp_path, plan)
