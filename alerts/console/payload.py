@@ -171,7 +171,7 @@ def _handled(detail: dict[str, Any], words: Words, names: Names) -> list[str]:
         (shared.SCORES, detail.get("score")),
     ]
     level = [words("level", level=detail["level"])] if detail.get("level") else []
-    why = [str(detail["why"])] if detail.get("why") else []
+    why = [str(detail[key]) for key in ("flow", "why") if detail.get(key)]
     return [*departments, *numbers, *(words.name(table, key) for table, key in named if key), *level, *why]
 
 

@@ -175,6 +175,8 @@ TEXTS: dict[str, tuple[str, str]] = CITY_TEXTS | {
     "line_overdue": ("超时督办", "Overdue"),
     "line_pause": ("暂停计时", "Pause"),
     "line_reminder": ("临期提醒", "Reminder"),
+    "line_reported": ("人工上报", "Reported"),
+    "line_flow": ("选定流程", "Flow chosen"),
     "line_resume": ("恢复计时", "Resume"),
     "line_split": ("拆分出新事件", "Split off"),
 }

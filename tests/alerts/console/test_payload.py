@@ -132,6 +132,8 @@ def test_warnings_tell_what_the_times_are_worth(world: World) -> None:
         ),
         ("verdict", (None, None), {"verdict": "false", "box_index": 1}, "Verdict · False · Boxes 2"),
         ("alert", (None, None), {"reason": "frozen"}, "Alert joined · Picture frozen"),
+        ("flow", (None, None), {"flow": "010102", "before": "010101"}, "Flow chosen · 010102"),
+        ("reported", (None, None), {"flow": "010101", "note": "heap"}, "Reported · 010101 · “heap”"),
     ],
 )
 def test_timeline_line(
