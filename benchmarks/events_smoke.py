@@ -43,7 +43,7 @@ def full_plan(seed: int) -> list[SmokeRun]:
     fires = [SmokeRun(name, first + k, 1.5 * HOUR_S, True) for k in range(2) for name in FIRE_WEATHER]  # noqa: FBT003 - a field
     quiet = [SmokeRun(name, first + 50, 26 * HOUR_S, False) for name in (CLEAR, *NEGATIVES)]  # noqa: FBT003 - a field
     pixels = [replace(run, pixels=True) for run in fires[:4]]
-    pixels += [replace(run, seconds=HOUR_S, pixels=True) for run in quiet]
+    pixels += [replace(run, seconds=HOUR_S / 2, pixels=True) for run in quiet]
     return [*quiet, *pixels, *fires]
 
 
@@ -138,8 +138,9 @@ def _page(pixels: Judged) -> str:
         "## How smoke is judged\n\nA rendered tower turns through 12 presets in 3 minutes, two pictures a"
         f" visit. A plume counts from 20 px width (of 1,920) on, and as detected by the end of the {VISITS}rd"
         " visit; delay counts from the ignition. The rule sees boxes played from"
-        f" `configs/errors/smoke.yaml` and pictures of {small[0]} px; dust, steam, low cloud, fog, glare and"
-        " drops are played as smoke of their size, which is unkind.\n"
+        f" `configs/errors/smoke.yaml` and pictures of {small[0]} px. Low cloud, fog, glare, a low sun and"
+        " drops are played as smoke of their size, which is unkind; dust and steam by the upper bound of"
+        " what the shipped detector took for smoke of rendered ones.\n"
     )
     if pixels.watched_s:
         days = sum(pixels.watched_s.values()) / 86_400
