@@ -184,7 +184,7 @@ def _prune_inbox(database: Database, before: datetime) -> int:
     oldest = select(InboxRow.id, InboxRow.done_at).where(InboxRow.state == "done").order_by(InboxRow.id)
     with database.write() as session:
         piece = session.execute(oldest.limit(PRUNE_PIECE)).all()
-        old = [row_id for row_id, done_at in piece if done_at < before]
+        old = [row_id for row_id, done_at in piece if done_at is not None and done_at < before]
         if old:
             session.execute(delete(InboxRow).where(InboxRow.id.in_(old)))
         return len(old)

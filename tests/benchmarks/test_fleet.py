@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 from components import need_program
 
-from alerts.messages import HealthMessage, Kind, Phase, decode
+from alerts.messages import HealthMessage, Phase, decode
 from benchmarks import fleet, fleet_load
 from benchmarks.fleet_load import Traffic, Voice
 
@@ -24,7 +25,7 @@ def test_what_a_box_says_fits_the_contract() -> None:
         message = decode("alert", voice.waiting[seq])
         kinds.add(message.kind)
         phases.append(message.phase)
-    assert kinds == {*Kind} - {Kind.EDGE_SILENT}
+    assert kinds == set(fleet_load.KINDS)
     assert phases.count(Phase.OPENED) == phases.count(Phase.CLOSED) + len(voice.open)
     health = decode("health", voice.health(trouble=True))
     assert isinstance(health, HealthMessage)
@@ -33,7 +34,7 @@ def test_what_a_box_says_fits_the_contract() -> None:
     assert [camera.state for camera in health.cameras].count("stale") == 1
 
 
-def test_a_miniature_city_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_a_miniature_city_loses_and_doubles_nothing() -> None:
     need_program("mosquitto", "mosquitto", "/usr/sbin/mosquitto")
     need_program("postgres", "postgresql", *map(str, Path("/usr/lib/postgresql").glob("*/bin/postgres")))
     plan = fleet.Plan(
@@ -48,7 +49,9 @@ def test_a_miniature_city_loses_and_doubles_nothing(tmp_path: Path) -> None:
         first_s=0.5,
         resend_s=1.0,
     )
-    found = fleet.run(tmp_path, plan)
+    # not pytest's folder, which is closed to the user that PostgreSQL must run as
+    with tempfile.TemporaryDirectory() as folder:
+        found = fleet.run(Path(folder), plan)
     assert (found["broker"], found["database"]) == ("mosquitto", "postgresql")
     assert (found["lost"], found["doubled"], found["audit"]) == (0, 0, "whole")
     assert found["messages_per_s"] > 0
