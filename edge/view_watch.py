@@ -56,6 +56,7 @@ class ViewTerms:
         rich: share of the picture that must hold outlines before a stranger is called one.
         hidden: where less than this share of the usual richness is left at once, something is before
             the lens, or the lens out of focus.
+        covered: the same for a picture that has turned grey, and none of whose outlines lies where it did.
         daylight: mean grey level, of 0 to 255, from which on no camera goes over to infrared.
         confirm_s, confirm_pictures: so long and so often a wrong view must be seen.
         forget_s: after a longer gap the light may be any; then a stranger is learnt anew.
@@ -70,6 +71,7 @@ class ViewTerms:
     stranger: float = 0.2
     rich: float = 0.25
     hidden: float = 0.35
+    covered: float = 0.5
     daylight: float = 60.0
     confirm_s: float = 3.0
     confirm_pictures: int = 3
@@ -175,7 +177,8 @@ class ViewWatch:
         day = self._memories.get((preset, False))
         if not glance.infrared or day is None or not self._lasts(day, glance, now_s):
             return False
-        if glance.richness >= self.terms.rich or day.recent.level < self.terms.daylight:
+        poor = max(self.terms.rich, self.terms.covered * day.recent.richness)
+        if glance.richness >= poor or day.recent.level < self.terms.daylight:
             return False
         # by infrared light leaves glow and shadows go, but edges stay where they were, if it is not dark
         edges = register_at(day.recent.outline, glance.outline, 0.0, 0.0)
