@@ -14,8 +14,10 @@ them in real time; what all its processes use is counted. In one run:
   TOWERWATCH_PEER_PYTHON) names an interpreter that has ``ultralytics`` or ``supervision``.
 
 JSON: ``cameras``, ``cpu_s_per_camera_s``, ``ratio_to_ultralytics``, ``ratio_to_script``,
-``ratio_to_floor``, ``gap_p95_intervals``, ``rss_mib_per_camera`` of ``mixed`` at the most cameras; ratios to
-peers say how many times less ours costs, null where the peer is absent. ``quiet_ratio_to_floor``;
+``ratio_to_floor``, ``gap_p95_intervals``, ``looked_frac`` (pictures analysed over those that the interval
+asks for: below 0.95 the cost is that of fewer looks), ``rss_mib_per_camera`` of ``mixed`` at the most
+cameras; ratios to peers say how many times less ours costs, null where the peer is absent.
+``quiet_ratio_to_floor``;
 ``streams`` (facts of the files), ``floor``, ``boxes`` (a row for each run), ``peers``, ``model`` with its
 accuracy in the precision used. Plots as PNG beside ``--json``: CPU by cameras, gap by load.
 """
@@ -100,6 +102,7 @@ def box_row(name: str, figures: BoxFigures, floor: float) -> Row:
         "ratio_to_floor": figures.cpu_s_per_camera_s / floor,
         "cores_used": figures.cpu_s / figures.seconds,
         "gap_p95_intervals": figures.gap_p95_intervals,
+        "looked_frac": figures.looked_frac,
         "stretch": figures.stretch,
         "spared_frac": figures.spared / seen if seen else None,
         "rss_mib_per_camera": figures.rss_mib / figures.cameras,
@@ -115,7 +118,10 @@ def summary_of(boxes: Sequence[Row], peers: Sequence[Row]) -> Row:
     quiet = max((row for row in boxes if row["streams"] == "quiet"), key=lambda row: row["cameras"])
     cost = mixed["cpu_s_per_camera_s"]
     others = {row["peer"]: row.get("cpu_s_per_camera_s") for row in peers}
-    wanted = ("cameras", "cpu_s_per_camera_s", "ratio_to_floor", "gap_p95_intervals", "rss_mib_per_camera")
+    wanted = (
+        "cameras", "cpu_s_per_camera_s", "ratio_to_floor", "gap_p95_intervals", "looked_frac",
+        "rss_mib_per_camera",
+    )  # fmt: skip
     ratios = {f"ratio_to_{peer}": other / cost if other else None for peer, other in others.items()}
     return {**{key: mixed[key] for key in wanted}, **ratios, "quiet_ratio_to_floor": quiet["ratio_to_floor"]}
 
@@ -175,7 +181,7 @@ def print_all(content: Row) -> None:
     print_table("streams", content["streams"], facts)
     columns = (
         "streams", "cameras", "cpu_s_per_camera_s", "ratio_to_floor", "cores_used", "gap_p95_intervals",
-        "stretch", "spared_frac", "rss_mib_per_camera", "restarts",
+        "looked_frac", "spared_frac", "rss_mib_per_camera", "restarts",
     )  # fmt: skip
     print_table("the box", content["boxes"], columns)
     floors = [

@@ -48,7 +48,9 @@ class BoxFigures:
     """What a box used and said over ``seconds`` of wall clock.
 
     ``gaps``: p95 of the gap between two analyses in intervals, of each camera and health period;
-    ``looks``, ``spared``: pictures that the model was shown, or spared; ``restarts`` of workers.
+    ``looked_frac``: pictures analysed over those that the interval asks for, of what health spoke of: below
+    0.95 the box was overloaded, and its cost is that of fewer looks; ``looks``, ``spared``: pictures that
+    the model was shown, or spared; ``restarts`` of workers.
     """
 
     cameras: int
@@ -57,6 +59,7 @@ class BoxFigures:
     rss_mib: float
     processes: int
     gaps: tuple[float, ...]
+    looked_frac: float
     looks: int
     spared: int
     stretch: float
@@ -206,11 +209,17 @@ def _measure(box: subprocess.Popen[bytes], ear: Ear, cameras: int, seconds: floa
         rss_mib=after.rss_mib,
         processes=processes,
         gaps=tuple(one.gap_p95_s / one.interval_s for one in said if one.gap_p95_s and one.interval_s),
+        looked_frac=sum(one.analysed for one in said) * INTERVAL_S / max(_told_s(parts), INTERVAL_S),
         looks=sum(one.looks or 0 for one in said),
         spared=sum(one.spared or 0 for one in said),
         stretch=max((part.stretch or 1.0 for part in parts), default=1.0),
         restarts=max((part.workers_restarted for part in parts), default=0),
     )
+
+
+def _told_s(parts: Sequence[HealthMessage]) -> float:
+    """Return the camera-seconds of which health spoke."""
+    return sum(part.period_s * len(part.cameras) for part in parts)
 
 
 if __name__ == "__main__":

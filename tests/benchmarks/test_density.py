@@ -55,10 +55,11 @@ def test_a_peer_that_is_not_there_is_said_to_be_absent(tmp_path: Path) -> None:
 
 
 def test_ratios_say_how_many_times_less_ours_costs(tmp_path: Path) -> None:
-    figures = BoxFigures(4, 10.0, 0.8, 400.0, 3, (1.0, 1.1), 10, 30, 1.0, 0)
+    figures = BoxFigures(4, 10.0, 0.8, 400.0, 3, (1.0, 1.1), 0.98, 10, 30, 1.0, 0)
     assert figures.cpu_s_per_camera_s == pytest.approx(0.02)
     assert figures.gap_p95_intervals == 1.1
-    row = {"cameras": 4, "cpu_s_per_camera_s": 0.02, "gap_p95_intervals": 1.1, "rss_mib_per_camera": 100.0}
+    row = {"cameras": 4, "cpu_s_per_camera_s": 0.02, "gap_p95_intervals": 1.1, "looked_frac": 1.0}
+    row["rss_mib_per_camera"] = 100.0
     boxes = [
         {**row, "streams": "mixed", "ratio_to_floor": 2.0, "cores_used": 0.1},
         {**row, "streams": "quiet", "ratio_to_floor": 1.3, "cores_used": 0.1},
