@@ -131,7 +131,8 @@ class Ledger:
         of_its_own = Incident.kind.in_(OF_ITS_OWN)
         with self._database.read() as session:
             ours = Incident.site == SITE
-            applied = set(session.execute(select(AlertPhase.alert_id, AlertPhase.phase_seq)).tuples())
+            phases = session.execute(select(AlertPhase.alert_id, AlertPhase.phase_seq))
+            applied = {(alert_id, phase_seq) for alert_id, phase_seq in phases}
             spots, incidents = session.execute(
                 select(func.count(Incident.correlation_key.distinct()), func.count()).where(ours, of_its_own)
             ).one()
