@@ -108,6 +108,14 @@ def test_a_shape_that_the_detector_hardly_believes_is_no_alert() -> None:
     assert opened(story(parking(), scene, times(120))) == []
 
 
+def test_a_lorry_in_front_that_is_found_but_once_ends_nothing() -> None:
+    def scene(t: float) -> list[Thing]:
+        lorry = car(270, 180, size=(160, 90), colour=5, label="truck", detected=t < 18)
+        return [car(300), *([lorry] if 16 <= t < 96 else [])]
+
+    assert [since for _, since in opened(story(parking(), scene, times(140)))] == [at(0)]
+
+
 @pytest.mark.parametrize("length_s", [20, 100, 300])
 @pytest.mark.parametrize("start_s", [16, 50])
 def test_a_lorry_in_front_ends_nothing(start_s: float, length_s: float) -> None:
