@@ -134,7 +134,7 @@ class ArterialStory:
         if any(m.speed_m_s >= STILL_M_S for m in passing):
             one.last_pass_s = now_s
             one.onset_s = None
-        if len(closed) == len(self.lanes) and one.onset_s is None:
+        if len(closed) == len(self.lanes):  # anew at each step: who waits at a red light moves on once more
             low, high = ZONE_Y[0] - START_Y, min(one.at_m, ZONE_Y[1] + 3 - START_Y)
             waits = [m.object_id for m in own if low < m.s_m < high and m.object_id in self._since_s]
             if waits:
