@@ -33,6 +33,7 @@ GAP_INTERVALS = 3.0
 IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
 SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
 MASKED_FRAC = 0.05
+ESTABLISHED = 5  # observations with it present, after which a vehicle stood here and did not only pass
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
@@ -266,7 +267,9 @@ class SpotMemory:
     def _is_covered(self, spot: Spot, seen: Observation, found: Seen | None, others: Sequence[Seen]) -> bool:
         """Whether something stands before a place, seen now, or then and looking the same since."""
         if any(_hides(one.box, spot.place) for one in others) or _stands_before(found, spot.place):
-            spot.cover = looks.take(seen.image, spot.place)
+            # of what only passed, the cover is the bare road, which looks the same until the next one comes
+            if spot.present >= ESTABLISHED:
+                spot.cover = looks.take(seen.image, spot.place)
             return True
         if spot.cover is None or found is not None:
             return False

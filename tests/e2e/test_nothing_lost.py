@@ -102,7 +102,7 @@ def test_nothing_is_lost_and_nothing_is_doubled(tmp_path: Path, postgres: Postgr
     city = City(tmp_path / "city", database_url=postgres.new_database("nothing_lost"))
     with city, server:
         wait_until(lambda: port_open(port), what="RTSP server listening")
-        box = city.box("box-1", cameras, models_dir=str(tmp_path / "models"))
+        box = city.box("box-1", cameras, models_dir=str(tmp_path / "models"), workers=1)
         with box:
             candidates = hurt(city, box, postgres)
             until(lambda: everything_arrived(city, box), 120, "all alerts at central")

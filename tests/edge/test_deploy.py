@@ -53,6 +53,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     authority = enrol.Authority(folder / "authority")
     authority.open()
     (folder / "ca.pem").write_text(authority.certificate_pem)
+    shutil.copy(authority.revoked_file, folder / "revoked.pem")
     for name, hosts in (("broker", ("localhost",)), ("box-1", ()), ("box-2", ()), ("towerwatch-central", ())):
         certificate, key = authority.issue(name, hosts=hosts)
         (folder / f"{name}.pem").write_text(certificate)
