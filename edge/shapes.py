@@ -81,17 +81,17 @@ def foot_of(of: Box, share: float = 0.35) -> Box:
 
 def iou(a: Box, b: Box) -> float:
     """Return intersection over union of two boxes, in [0, 1]."""
-    both = _common(a, b)
+    both = common(a, b)
     return both / (area(a) + area(b) - both) if both > 0 else 0.0
 
 
 def overlap_of_smaller(a: Box, b: Box) -> float:
     """Return the intersection over the smaller of two boxes, in [0, 1]."""
-    both = _common(a, b)
+    both = common(a, b)
     return both / min(area(a), area(b)) if both > 0 else 0.0
 
 
-def _common(a: Box, b: Box) -> float:
+def common(a: Box, b: Box) -> float:
     """Return the area that two boxes have in common; in a busy picture nearly all pairs lie apart."""
     if a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]:
         return 0.0

@@ -22,7 +22,7 @@ import numpy as np
 from edge import look as looks
 from edge.look import Look
 from edge.observe import Box, Observation
-from edge.shapes import area, iou, overlap_of_smaller
+from edge.shapes import area, common, iou, overlap_of_smaller
 from edge.track import back_dated
 from models.detections import Detections
 from towerwatch.timebase import parse_utc
@@ -33,6 +33,7 @@ GAP_INTERVALS = 3.0
 IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
 SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
 MASKED_FRAC = 0.05
+COVERED_FRAC = 0.75
 ESTABLISHED = 5  # observations with it present, after which a vehicle stood here and did not only pass
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
@@ -267,8 +268,9 @@ class SpotMemory:
     def _is_covered(self, spot: Spot, seen: Observation, found: Seen | None, others: Sequence[Seen]) -> bool:
         """Whether something stands before a place, seen now, or then and looking the same since."""
         if any(_hides(one.box, spot.place) for one in others) or _stands_before(found, spot.place):
-            # of what only passed, the cover is the bare road, which looks the same until the next one comes
-            if spot.present >= ESTABLISHED:
+            # what covers but a part shows bare road beside it, which looks the same when all have gone
+            boxes = [one.box for one in others] + ([] if found is None else [found.box])
+            if spot.present >= ESTABLISHED and any(_covers(box, spot.place) for box in boxes):
                 spot.cover = looks.take(seen.image, spot.place)
             return True
         if spot.cover is None or found is not None:
@@ -427,12 +429,14 @@ def _doubles(box: Box, spot: Spot) -> bool:
 
 def _hides(box: Box, place: Box) -> bool:
     """Whether a vehicle covers much of a place, or a part from in front, so that its look says nothing."""
-    width = min(box[2], place[2]) - max(box[0], place[0])
-    height = min(box[3], place[3]) - max(box[1], place[1])
-    if width <= 0 or height <= 0:
-        return False
+    shared = common(box, place)
     in_front = box[3] > place[3] + IN_FRONT_FRAC * (place[3] - place[1])
-    return width * height >= (0.15 if in_front else 0.4) * area(place)
+    return shared > 0 and shared >= (0.15 if in_front else 0.4) * area(place)
+
+
+def _covers(box: Box, place: Box) -> bool:
+    """Whether a box lies over so much of a place that its look is the box's."""
+    return common(box, place) >= COVERED_FRAC * area(place)
 
 
 def _is_masked(place: Box, others: Sequence[Seen]) -> bool:
