@@ -278,7 +278,10 @@ class HandlingPanel:
         def merge(note: str, user: str) -> Any:
             groups, number = page.visitor.console.services.groups, note.strip().lstrip("#")
             into = int(number) if number.isascii() and number.isdigit() and len(number) < 19 else 0
-            return groups.merge(page.incident.id, into, user=user, version=page.incident.version)
+            within = page.visitor.user.within
+            return groups.merge(
+                page.incident.id, into, user=user, version=page.incident.version, within=within
+            )
 
         page.note_dialog(name, "merge_hint", merge, needed=True)
 

@@ -187,7 +187,9 @@ def evaluate(incident_id: IncidentId, body: Evaluation, context: Ctx, user: Some
 @router.post("/incidents/{incident_id}/merge")
 def merge(incident_id: IncidentId, body: Merge, context: Ctx, user: SomeUser) -> IncidentSummary:
     """Move all alerts into another incident of the same kind; return that one."""
-    return context.services.groups.merge(incident_id, body.into, user=user.name, version=body.version)
+    return context.services.groups.merge(
+        incident_id, body.into, user=user.name, version=body.version, within=user.within
+    )
 
 
 @router.post("/incidents/{incident_id}/split")

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from alerts.apply import refresh_incident
 from alerts.moves import file_unverified, move
 from alerts.outbox import Target, owe
-from alerts.services.errors import Conflict, Invalid
+from alerts.services.errors import Conflict, Invalid, NotFound
 from alerts.services.locked import find_incident
+from alerts.services.rights import EVERYWHERE, Within, sees
 from alerts.services.rows import incident_summary
 from alerts.services.views import IncidentSummary
 from alerts.states import Action, IllegalTransition, State
@@ -33,14 +34,21 @@ class GroupService:
         self._targets = targets
 
     def merge(
-        self, incident_id: int, into_id: int, *, user: str, version: int | None = None
+        self,
+        incident_id: int,
+        into_id: int,
+        *,
+        user: str,
+        version: int | None = None,
+        within: Within = EVERYWHERE,
     ) -> IncidentSummary:
         """Move all alerts of an incident into another of its kind, and dismiss it as a duplicate.
 
         Nothing is said of its alerts: they are as true as those they join.
 
         Raises:
-            NotFound: one of the two does not exist.
+            NotFound: one of the two does not exist, or the second is not seen ``within`` the user's part of
+                the city.
             Invalid: both are the same, or of different kinds.
             IllegalTransition: departments are at work in the first, or one of the two is over.
             Conflict: the first has changed since ``version``, or an alert just joined it.
@@ -50,6 +58,9 @@ class GroupService:
             msg = f"incident {incident_id} cannot be merged into itself"
             raise Invalid(msg)
         with self._database.write() as session:
+            if not sees(session, within, incident_id=into_id):
+                msg = f"there is no incident {into_id} in your part of the city"
+                raise NotFound(msg)
             alerts = self._lock_alerts(session, incident_id)
             rows = {key: find_incident(session, key, lock=True) for key in sorted((incident_id, into_id))}
             gone, kept = rows[incident_id], rows[into_id]

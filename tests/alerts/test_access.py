@@ -155,13 +155,17 @@ def test_scopes_restrict_a_token_to_some_of_its_rights(client_of):
     assert client.get("/api/v1/cameras").status_code == 403
 
 
+def two_alerts(database):
+    """Make incident 1 in g1 and incident 2 in the east, both to be verified."""
+    apply_all(database, [alert("a", position=place(33.05, 112.05), evidence=(picture(JPEG),))])
+    apply_all(database, [alert("b", position=place(33.5, 112.9), camera="street-2", place_key="kerb/2")])
+
+
 @pytest.fixture
 def two_places(context):
     """Incident 1 in g1 with police called, incident 2 in the east."""
-    database = context.database
-    apply_all(database, [alert("a", position=place(33.05, 112.05), evidence=(picture(JPEG),))])
-    apply_all(database, [alert("b", position=place(33.5, 112.9), camera="street-2", place_key="kerb/2")])
-    with database.write() as session:
+    two_alerts(context.database)
+    with context.database.write() as session:
         for number in (1, 2):
             incident = session.get(Incident, number)
             incident.state = State.FILED
@@ -216,6 +220,17 @@ def test_a_department_handles_its_own_task_alone(client_of):
     assert client.post("/api/v1/tasks/1/accept", json={}).json()["state"] == "accepted"
     assert client.post("/api/v1/tasks/2/accept", json={}).status_code == 404
     assert client.post("/api/v1/incidents/1/close", json={}).status_code == 403
+
+
+def test_nothing_is_merged_into_what_is_elsewhere(context, client_of):
+    two_alerts(context.database)
+    merge = {"into": 2}
+    answer = client_of("operator", area="west").post("/api/v1/incidents/1/merge", json=merge)
+    assert answer.status_code == 404
+    assert "part of the city" in answer.json()["detail"]
+    assert context.services.incidents.get_incident(1).merged_into is None
+    answer = client_of("operator").post("/api/v1/incidents/1/merge", json=merge)
+    assert answer.json().get("id") == 2, answer.text
 
 
 @pytest.mark.usefixtures("two_places")
