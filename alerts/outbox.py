@@ -113,30 +113,14 @@ def owe(
         return
     key = f"{event}:{number or incident.id}"
     now = utc_now()
-    body = json.dumps(
-        {
-            "event": event,
-            "key": key,
-            "at": iso_z(now),
-            "incident": {
-                "id": incident.id,
-                "kind": incident.kind,
-                "state": incident.state,
-                "site": incident.site,
-                "edge": incident.edge,
-                "camera": incident.camera,
-                "zone": incident.zone,
-                "started_at": iso_z(incident.started_at),
-                "confidence": incident.confidence,
-                "position": incident.position,
-                "historical": incident.historical,
-                "reported_by": reporters,
-                **(more or {}),
-            },
-            **(about or {}),
-        },
-        ensure_ascii=False,
-    )
+    content = {
+        "event": event,
+        "key": key,
+        "at": iso_z(now),
+        "incident": {**_told(incident), "reported_by": reporters, **(more or {})},
+        **(about or {}),
+    }
+    body = json.dumps(content, ensure_ascii=False)
     for target in wanting:
         session.add(
             Delivery(
@@ -149,6 +133,23 @@ def owe(
                 next_try_at=now,
             )
         )
+
+
+def _told(incident: Incident) -> dict[str, Any]:
+    """Return what every event says of its incident, as JSON values."""
+    return {
+        "id": incident.id,
+        "kind": incident.kind,
+        "state": incident.state,
+        "site": incident.site,
+        "edge": incident.edge,
+        "camera": incident.camera,
+        "zone": incident.zone,
+        "started_at": iso_z(incident.started_at),
+        "confidence": incident.confidence,
+        "position": incident.position,
+        "historical": incident.historical,
+    }
 
 
 def _reporters_of(session: Session, incident: Incident) -> list[str]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +20,8 @@ import numpy as np
 import onnx
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+
+from edge.supervisor import Supervisor
 
 SIDE = 64  # the model sees 64 x 64 pixels
 MODEL_NAME = "bright"
@@ -204,3 +209,16 @@ def camera(
         ],
         **more,
     }
+
+
+@contextmanager
+def running(box: Supervisor) -> Iterator[None]:
+    """Run a box in a thread of this process until the block ends."""
+    thread = threading.Thread(target=box.run, name="box")
+    thread.start()
+    try:
+        yield
+    finally:
+        box.stop()
+        thread.join(12)
+        assert not thread.is_alive()

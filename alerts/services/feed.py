@@ -14,9 +14,10 @@ from alerts.services.errors import Invalid
 from alerts.services.incidents import CAMERA_OF, EVERYTHING, MAX_PAGE, IncidentFilter, conditions
 from alerts.services.rows import incident_summary
 from alerts.services.views import IncidentSummary
+from alerts.store.base import UtcDateTime
 from alerts.store.city import IncidentArea
 from alerts.store.database import Database
-from alerts.store.tables import Camera, Incident, UtcDateTime
+from alerts.store.tables import Camera, Incident
 from towerwatch.timebase import utc_now
 
 # a transaction that stamped a change may commit a little later than one that stamped after it: what is

@@ -30,8 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from alerts.messages import CameraHealth
+from alerts.store.base import UtcDateTime
 from alerts.store.database import Database
-from alerts.store.tables import Camera, UtcDateTime
+from alerts.store.tables import Camera
 
 # what a message says of a camera, as the columns of its row
 _SAID: tuple[Column[Any], ...] = (

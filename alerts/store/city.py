@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Date, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from alerts.store.tables import Base, BigId, Digest, IdText
+from alerts.store.base import Base, BigId, Digest, IdText
 
 
 class CatalogueRow(Base):

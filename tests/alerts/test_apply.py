@@ -11,7 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from alerts.messages import Kind, Phase
 from alerts.services.incidents import IncidentFilter
 from alerts.states import State
-from alerts.store.tables import Alert, Base, Delivery, Incident
+from alerts.store.base import Base
+from alerts.store.tables import Alert, Delivery, Incident
 
 
 def count(database, table):

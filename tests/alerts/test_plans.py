@@ -23,11 +23,11 @@ from alerts.services.bundle import open_services
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.rights import Within
 from alerts.states import State
+from alerts.store.base import Base, UtcDateTime
 from alerts.store.city import Area, IncidentArea
 from alerts.store.database import Database
 from alerts.store.tables import (
     Alert,
-    Base,
     Delivery,
     Edge,
     EvidenceBlob,
@@ -35,7 +35,6 @@ from alerts.store.tables import (
     Incident,
     Task,
     TimelineEntry,
-    UtcDateTime,
 )
 from alerts.ticker import Ticker
 from towerwatch.timebase import utc_now

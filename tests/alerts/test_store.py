@@ -11,8 +11,9 @@ from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from alerts.store import migrate
+from alerts.store.base import Base
 from alerts.store.database import Database, lock_key, sqlite_path
-from alerts.store.tables import Alert, Base, Camera, Change
+from alerts.store.tables import Alert, Camera, Change
 from towerwatch.errors import ConfigError
 
 

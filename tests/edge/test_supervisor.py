@@ -20,18 +20,17 @@ from pathlib import Path
 import av
 import components
 import cv2
-import edge_rig
 import numpy as np
 import pytest
 import yaml
 from edge_kit import CentralDouble, add, central_double
-from edge_rig import Rig, camera, scene
+from edge_rig import Rig, camera, running, scene
 from mqtt_peer import Peer
 
 from alerts.messages import AlertMessage, BlindReason, CommandMessage, Phase, ReplyMessage
 from edge import workers as edge_workers
 from edge.blind import BlindTerms
-from edge.config import EdgeConfig, ModelConfig, load_config
+from edge.config import load_config
 from edge.links import resolve_links
 from edge.outbox import Outbox
 from edge.records import CameraRecord, Resumed
@@ -382,59 +381,6 @@ def test_commands_over_the_broker_snapshot_and_a_new_configuration(
         assert peer.healths()[-1].config_sha256 == hashlib.sha256(new).hexdigest()
         assert peer.healths()[-1].workers_restarted == 0
         assert box.stop() == 0
-
-
-def test_a_configuration_whose_workers_do_not_come_up_is_rolled_back(
-    tmp_path: Path, cameras: ServedFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = Rig(tmp_path / "box", [camera("street-1", cameras.url("street.mp4"), legal_time_s=3600.0)])
-    config = load_config(rig.write())
-    box = Supervisor(config, resolve_links(config), BoxPaths(rig.config_file, "0" * 64))
-    sound = edge_workers._enter
-    with running(box):
-        components.wait_until(lambda: box.workers and all(one.ready for one in box.workers), 40, "ready")
-        monkeypatch.setattr(edge_workers, "_enter", crashes)
-        trial = Trial(config.model_copy(update={"workers": 1}), "1" * 64, settle_s=0.1)
-        assert box.try_configuration(trial)
-        components.wait_until(lambda: box.workers and box.workers[0].spec.config is trial.config)
-        monkeypatch.setattr(edge_workers, "_enter", sound)
-        assert trial.done.wait(30)
-        assert not trial.kept
-        assert "exit code 3" in trial.why
-        assert (box.config, box.paths.config_sha256) == (config, "0" * 64)
-        components.wait_until(
-            lambda: box.workers and all(one.ready for one in box.workers), 40, "ready again"
-        )
-        # a model whose digest is right and which no runtime can load
-        edge_rig.put_model(rig.folder / "models", b"no network", name="hollow")
-        blind = Trial(with_model(config, "hollow"), "2" * 64, settle_s=0.1)
-        assert box.try_configuration(blind)
-        assert blind.done.wait(40)
-        assert not blind.kept
-        assert "street-1" in blind.why
-        assert "hollow" in blind.why
-        assert box.config == config
-
-
-def with_model(config: EdgeConfig, model: str) -> EdgeConfig:
-    """Let the rules' detector be another model."""
-    return config.model_copy(update={"models": {edge_rig.MODEL_NAME: ModelConfig(model=model)}})
-
-
-def crashes(_connection: object, _spec: object) -> None:
-    sys.exit(3)
-
-
-@contextmanager
-def running(box: Supervisor) -> Iterator[None]:
-    thread = threading.Thread(target=box.run, name="box")
-    thread.start()
-    try:
-        yield
-    finally:
-        box.stop()
-        thread.join(12)
-        assert not thread.is_alive()
 
 
 def test_a_second_box_on_the_same_data_is_refused_in_one_line(tmp_path: Path, clips: Path) -> None:

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from alerts.store.tables import Base
+from alerts.store import city, tables  # noqa: F401 - they fill the metadata
+from alerts.store.base import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
