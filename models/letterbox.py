@@ -7,6 +7,7 @@ to the model and back is the same box but for float rounding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -17,6 +18,22 @@ from models.detections import FloatArray
 
 Placement = Literal["centre", "top_left", "stretch"]
 """Where the scaled picture lies in the input; ``stretch`` fills it and gives up the aspect ratio."""
+
+
+STRIDE_PX = 32  # of the coarsest level of all detectors here: sides are multiples of it
+
+
+def snug_px(sources_px: Sequence[tuple[int, int]], input_px: tuple[int, int]) -> tuple[int, int]:
+    """Return the least size, (width, height), that holds pictures as large as ``input_px`` would.
+
+    A picture of 16:9 fills 640 x 360 of 640 x 640, and as much of 640 x 384.
+    """
+    scaled = [Letterbox.fit(source, input_px, "centre").scaled_px for source in sources_px]
+    width, height = (
+        min(-(-max(sides) // STRIDE_PX) * STRIDE_PX, most)
+        for sides, most in zip(zip(*scaled, strict=True), input_px, strict=True)
+    )
+    return width, height
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class InputSpec(StrictModel):
     ``width_px`` and ``height_px`` are the size used, also where the graph takes any size.
     ``mean`` and ``std`` are in the units after ``scale`` and in the order of ``colour``.
     ``dynamic_batch``: the graph was proven to take more than one picture at a time.
+    ``dynamic_sides``: it was proven to take less than that size, by multiples of 32 px, so that no more is
+    padded than must be.
     """
 
     name: str
@@ -47,6 +49,7 @@ class InputSpec(StrictModel):
     pad_value: int = Field(default=114, ge=0, le=255)
     placement: Placement = "centre"
     dynamic_batch: bool = False
+    dynamic_sides: bool = False
 
     @field_validator("std")
     @classmethod

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from models.decoders import HeadShape, decode
 from models.detections import Detections, FloatArray
 from models.errors import ModelFileError
-from models.letterbox import Letterbox
+from models.letterbox import Letterbox, snug_px
 from models.manifest import InputSpec, Manifest, Thresholds
 from models.nms import nms
 from models.runtimes import DEFAULT_BATCH, Runtime
@@ -49,7 +49,6 @@ class NetworkDetector:
         self.labels = manifest.labels
         self.runtime_description = runtime.description
         self._input_px = (manifest.input.width_px, manifest.input.height_px)
-        self._head = HeadShape(self._input_px, len(manifest.labels))
         self._check_input(runtime)
 
     def _check_input(self, runtime: Runtime) -> None:
@@ -98,10 +97,13 @@ class NetworkDetector:
 
     def _detect_batch(self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
         spec = self._manifest.input
-        fits = [Letterbox.fit((i.shape[1], i.shape[0]), self._input_px, spec.placement) for i in images]
+        sizes = [(image.shape[1], image.shape[0]) for image in images]
+        is_free = spec.dynamic_sides and spec.placement != "stretch"
+        width, height = snug_px(sizes, self._input_px) if is_free else self._input_px
+        fits = [Letterbox.fit(size, (width, height), spec.placement) for size in sizes]
         # only a fixed batch must be filled up, with zeros
         rows = self._fixed_batch or len(images)
-        blob = np.zeros((rows, 3, self._input_px[1], self._input_px[0]), np.float32)
+        blob = np.zeros((rows, 3, height, width), np.float32)
         for image, fit, target in zip(images, fits, blob, strict=False):
             to_blob(fit.apply(image, spec.pad_value), spec, target)
         outputs = runtime.infer(blob)
@@ -109,7 +111,8 @@ class NetworkDetector:
 
     def _boxes(self, outputs: list[FloatArray], fit: Letterbox) -> Detections:
         limits = self._thresholds
-        found = decode(outputs, self._manifest.decoder, self._head, limits.confidence)
+        head = HeadShape(fit.input_px, len(self.labels))
+        found = decode(outputs, self._manifest.decoder, head, limits.confidence)
         if self._manifest.decoder.nms:
             keep = nms(found.xyxy, found.confidence, found.class_id, limits.nms_iou)
         else:

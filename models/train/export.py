@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.decoders import DecoderSpec
-from models.letterbox import Letterbox
+from models.letterbox import STRIDE_PX, Letterbox
 from models.manifest import InputSpec, Manifest, ModelFile, Thresholds, sha256_of, write_manifest
 from models.network import to_blob
 from models.train.tiles import Picture, read_picture
@@ -86,7 +86,7 @@ def recalibrate(model: Any, pictures: Sequence[Picture], frozen: int, batch: int
 def export_onnx(
     checkpoint: Path, target: Path, side_px: int, calibration: Sequence[Picture] = (), frozen: int = 0
 ) -> Any:
-    """Write ``target`` with a dynamic batch and a square input of ``side_px``; return the PyTorch model.
+    """Write ``target`` with free batch and sides, traced at ``side_px``; return the PyTorch model.
 
     ``calibration``: training pictures for :func:`recalibrate`; none leaves the checkpoint's statistics.
     """
@@ -100,7 +100,7 @@ def export_onnx(
     model = model.fuse(verbose=False)
     for module in model.modules():
         if isinstance(module, Detect):
-            module.export, module.format, module.dynamic = True, "onnx", False
+            module.export, module.format, module.dynamic = True, "onnx", True
     for parameter in model.parameters():
         parameter.requires_grad = False
     sample = torch.zeros(2, 3, side_px, side_px)
@@ -112,7 +112,7 @@ def export_onnx(
         str(target),
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+        dynamic_axes={INPUT: {0: "batch", 2: "height", 3: "width"}, OUTPUT: {0: "batch", 2: "anchors"}},
         opset_version=OPSET,
         dynamo=False,
     )
@@ -120,7 +120,7 @@ def export_onnx(
 
 
 def check_parity(model: Any, target: Path, pictures: Sequence[Picture], spec: InputSpec) -> Parity:
-    """Run both on real pictures, two at a time, and compare every anchor.
+    """Run both on real pictures, two at a time, whole and their upper part alone; compare every anchor.
 
     Raises:
         NoParity: scores or box edges differ by more than rounding.
@@ -131,8 +131,9 @@ def check_parity(model: Any, target: Path, pictures: Sequence[Picture], spec: In
 
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     score = edge = 0.0
-    for start in range(0, len(pictures), 2):
-        blob = to_blobs(pictures[start : start + 2], spec)
+    upper_px = -(-spec.height_px // 2 // STRIDE_PX) * STRIDE_PX
+    whole = [to_blobs(pictures[start : start + 2], spec) for start in range(0, len(pictures), 2)]
+    for blob in (*whole, *(np.ascontiguousarray(one[:, :, :upper_px]) for one in whole)):
         with torch.no_grad():
             raw = model(torch.from_numpy(blob))
         want = (raw[0] if isinstance(raw, (tuple, list)) else raw).numpy()
@@ -160,7 +161,7 @@ def to_blobs(pictures: Sequence[Picture], spec: InputSpec) -> npt.NDArray[np.flo
 
 def input_spec(side_px: int) -> InputSpec:
     """Describe what Ultralytics' networks take: RGB, 0 to 1, letterboxed in the middle."""
-    return InputSpec(name=INPUT, width_px=side_px, height_px=side_px, dynamic_batch=True)
+    return InputSpec(name=INPUT, width_px=side_px, height_px=side_px, dynamic_batch=True, dynamic_sides=True)
 
 
 def prepared_pictures(data: Path, part: str, most: int) -> list[Picture]:

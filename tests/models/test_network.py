@@ -50,9 +50,11 @@ class Scripted:
     def __init__(self, rows: np.ndarray) -> None:
         self.rows = rows.astype(np.float32)
         self.batches: list[int] = []
+        self.sizes: list[tuple[int, ...]] = []
 
     def infer(self, batch):
         self.batches.append(len(batch))
+        self.sizes.append(batch.shape[2:])
         return [np.repeat(self.rows[None], len(batch), 0)]
 
     def close(self):
@@ -60,7 +62,7 @@ class Scripted:
 
 
 def detector_of(
-    rows: np.ndarray, *, dynamic_batch: bool = True, **thresholds
+    rows: np.ndarray, *, dynamic_batch: bool = True, dynamic_sides: bool = False, **thresholds
 ) -> tuple[NetworkDetector, Scripted]:
     manifest = Manifest.model_validate(
         {
@@ -72,6 +74,7 @@ def detector_of(
                 "width_px": tiny.SIZE[0],
                 "height_px": tiny.SIZE[1],
                 "dynamic_batch": dynamic_batch,
+                "dynamic_sides": dynamic_sides,
             },
             "decoder": {"kind": "yolov8", "outputs": ["o"]},
             "files": [ModelFile(path="m", precision="f32", sha256="0" * 64, bytes=1)],
@@ -89,6 +92,17 @@ def test_pictures_go_in_batches_of_bounded_size(picture, dynamic_batch, batches)
     detector, runtime = detector_of(tiny.yolov8(), dynamic_batch=dynamic_batch)
     assert len(detector.detect([picture] * 11)) == 11
     assert runtime.batches == batches
+
+
+def test_a_graph_of_free_sides_sees_no_more_padding_than_it_must():
+    wide, tall = np.zeros((100, 960, 3), np.uint8), np.zeros((640, 96, 3), np.uint8)
+    seen = [tiny.Box((1, 13, 20, 19), 0, 0.9)]  # the wide picture lies in rows 11 to 21 of 32
+    detector, runtime = detector_of(tiny.yolov8(seen), dynamic_sides=True)
+    found = detector.detect([wide])[0]
+    assert found.xyxy[0].tolist() == pytest.approx([10, 20, 200, 80])
+    detector.detect([tall])
+    detector.detect([wide, tall])  # of one batch, all must fit
+    assert runtime.sizes == [(32, 96), (64, 32), (64, 96)]
 
 
 def test_overlapping_boxes_of_one_class_become_one(picture):
