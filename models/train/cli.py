@@ -124,7 +124,7 @@ def export(  # noqa: PLR0917 - each is an option of the command
     parent: Annotated[
         str | None, typer.Option(help="name@version it came from; what the recipe starts from.")
     ] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="In place of the run's best one.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="In place of the run's own.")] = None,
     parity_pictures: Annotated[int, typer.Option(min=1)] = 16,
     recalibrate: Annotated[int, typer.Option(min=0, help="Pictures to normalise on again.")] = 0,
     models_dir: ModelsDir = SITE_MODELS,
@@ -134,8 +134,9 @@ def export(  # noqa: PLR0917 - each is an option of the command
     from models.registry import find_model  # noqa: PLC0415 - as above
     from models.train.card import trained_on  # noqa: PLC0415 - as above
     from models.train.export import ExportPlan, export_model, prepared_pictures  # noqa: PLC0415 - as above
+    from models.train.fit import result_of  # noqa: PLC0415 - as above
     from models.train.recipe import load_recipe  # noqa: PLC0415 - as above
-    from models.train.start import is_registered  # noqa: PLC0415 - as above
+    from models.train.start import FitPlaces, is_registered  # noqa: PLC0415 - as above
 
     recipe = load_recipe(recipe_file)
     if parent is None and is_registered(recipe.fit.start):
@@ -157,7 +158,7 @@ def export(  # noqa: PLR0917 - each is an option of the command
         parent=parent,
         frozen=recipe.fit.freeze,
     )
-    best = checkpoint or folder / "fit" / "weights" / "best.pt"
+    best = checkpoint or result_of(recipe, FitPlaces(Path(), runs, models_dir))
     pictures = prepared_pictures(folder / "data", "val", parity_pictures)
     calibration = prepared_pictures(folder / "data", "train", recalibrate)
     manifest, parity = export_model(best, plan, into, pictures, calibration)

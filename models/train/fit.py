@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from models.train.mean import MEAN_FILE, write_mean
 from models.train.prepare import Prepared
 from models.train.recipe import Recipe
 from models.train.start import FitPlaces, load_start
@@ -18,13 +19,14 @@ from towerwatch.errors import ConfigError
 RUN_RECORD = "run.json"
 BN_MOMENTUM = 0.1  # the library's 0.03 lags behind the weights in runs of a few hundred steps
 PASSED_ON = (
-    *("epochs", "batch", "optimizer", "lr0", "lrf", "weight_decay", "warmup_epochs", "warmup_bias_lr"),
+    *("epochs", "batch", "optimizer", "lr0", "lrf", "cos_lr", "weight_decay"),
+    *("warmup_epochs", "warmup_bias_lr"),
     *("mosaic", "close_mosaic", "degrees", "scale", "translate", "fliplr", "hsv_h", "hsv_s", "hsv_v"),
 )
 
 
 def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[str], None]) -> Path:
-    """Train, or go on training, and return the best checkpoint.
+    """Train, or go on training, and return the checkpoint to judge: the best, or its mean with others.
 
     A run whose ``last.pt`` exists and is not finished continues from it, provided that the data
     digest is the one it was started with.
@@ -33,6 +35,19 @@ def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[st
         ConfigError: the run was started on other data, or what it starts from is not there.
 
     """
+    _fit(recipe, prepared, places, say)
+    result = result_of(recipe, places)
+    if recipe.fit.mean_with:
+        write_mean(result.with_name("best.pt"), recipe.fit.mean_with, places, _some_pictures(prepared))
+    return result
+
+
+def result_of(recipe: Recipe, places: FitPlaces) -> Path:
+    """Name the checkpoint that a finished run is judged and exported by."""
+    return places.run(recipe.name) / "weights" / (MEAN_FILE if recipe.fit.mean_with else "best.pt")
+
+
+def _fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[str], None]) -> None:
     folder = places.run(recipe.name)
     record = folder / RUN_RECORD
     last = folder / "weights" / "last.pt"
@@ -44,7 +59,7 @@ def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[st
             raise ConfigError(msg)
         if known.get("finished"):
             say(f"{recipe.name}: already finished")
-            return folder / "weights" / "best.pt"
+            return
     folder.mkdir(parents=True, exist_ok=True)
     document = {"recipe": recipe.model_dump(), "data_digest": prepared.digest, "seed": recipe.seed}
     record.write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -52,11 +67,10 @@ def fit(recipe: Recipe, prepared: Prepared, places: FitPlaces, say: Callable[[st
     if resume is not None and _is_done(resume, recipe.fit.epochs):
         record.write_text(json.dumps({**document, "finished": True}, indent=1), encoding="utf-8")
         say(f"{recipe.name}: had run all its epochs")
-        return folder / "weights" / "best.pt"
+        return
     say(f"{recipe.name}: {'continues' if resume else 'starts'}, data {prepared.digest[:12]}")
     _train(recipe, prepared, places, resume)
     record.write_text(json.dumps({**document, "finished": True}, indent=1), encoding="utf-8")
-    return folder / "weights" / "best.pt"
 
 
 def _is_done(last: Path, epochs: int) -> bool:

@@ -85,6 +85,11 @@ class Fit(StrictModel):
         description="safetensors backbone under the weights folder, name@version of a registered model, "
         "or the name of a recipe",
     )
+    mean_with: dict[str, Fraction] = Field(
+        default_factory=dict,
+        description="weights of these, named as in `start`, get these shares in what is exported; "
+        "what was trained gets the rest",
+    )
     image_px: Annotated[int, Field(multiple_of=32, ge=64)] = 416
     epochs: PositiveInt = 12
     batch: PositiveInt = 16
@@ -92,6 +97,7 @@ class Fit(StrictModel):
     optimizer: Literal["AdamW", "SGD"] = "AdamW"
     lr0: float = 0.001
     lrf: float = 0.02
+    cos_lr: bool = Field(default=False, description="let the rate fall as a cosine, not as a line")
     weight_decay: float = 0.0005
     warmup_epochs: float = 1.0
     warmup_bias_lr: float = 0.0  # the library's 0.1 is meant for SGD; with AdamW it wrecks every bias
@@ -106,6 +112,13 @@ class Fit(StrictModel):
     hsv_v: Fraction = 0.4
     threads: PositiveInt = 2
     bf16: bool = Field(default=False, description="bfloat16 on the CPU: for those that compute in it")
+
+    @model_validator(mode="after")
+    def _something_is_its_own(self) -> Fit:
+        if sum(self.mean_with.values()) >= 1:
+            msg = f"mean_with: shares add up to {sum(self.mean_with.values()):g}, nothing trained is left"
+            raise ValueError(msg)
+        return self
 
 
 class Card(StrictModel):

@@ -129,8 +129,8 @@ def _sensor(picture: Picture, rng: np.random.Generator) -> Picture:
 
 def compose_lookalike(tile: Tile, rng: np.random.Generator) -> Tile:
     """Add clouds, fog, dust, glare, drops or chimney steam to a cut-out, and no box."""
-    kinds = (_clouds, _ridge_clouds, _fog, _dust, _glare, _drops, _steam, _sunlit)
-    shares = (0.20, 0.20, 0.13, 0.09, 0.13, 0.06, 0.09, 0.10)
+    kinds = (_clouds, _ridge_clouds, _fog, _dust, _glare, _low_sun, _drops, _steam, _sunlit)
+    shares = (0.17, 0.16, 0.13, 0.06, 0.12, 0.12, 0.09, 0.07, 0.08)
     picture = tile.picture
     for index in rng.choice(len(kinds), size=1 if rng.random() < 0.7 else 2, replace=False, p=shares):
         picture = kinds[index](picture, rng)
@@ -239,6 +239,26 @@ def _glare(picture: Picture, rng: np.random.Generator) -> Picture:
         ghost = np.zeros((size, size), np.float32)
         cv2.circle(ghost, at, int(rng.uniform(4, 40)), 1.0, -1)
         work += cv2.GaussianBlur(ghost, (0, 0), 3)[..., None] * rng.uniform(5, 45, 3)
+    return np.asarray(work.clip(0, 255), np.uint8)
+
+
+def _low_sun(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Put a low sun over darkened ground: disc, glow, and beams that fan out below it."""
+    size = picture.shape[0]
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    x, y = rng.uniform(0.0, 1.0) * size, rng.uniform(0.0, 0.5) * size
+    far = np.hypot(columns - x, rows - y)
+    radius = float(np.exp(rng.uniform(np.log(3), np.log(0.09 * size))))
+    light = 1.2 / (1 + np.exp(((far - radius) / (0.2 * radius)).clip(max=30)))
+    light = light + rng.uniform(0.2, 0.7) * np.exp(-far / (radius * rng.uniform(2, 12)))
+    across = np.arctan2(columns - x, np.maximum(rows - y, 1))
+    for _ in range(int(rng.integers(0, 9))):
+        beam = np.exp(-(((across - rng.normal(0, 0.35)) / rng.uniform(0.01, 0.12)) ** 2)) * (rows > y)
+        reach = np.exp(-(((far - rng.uniform(0.1, 0.9) * size) / rng.uniform(0.04, 0.4) / size) ** 2))
+        light = light + beam * reach * rng.uniform(0.1, 0.7)
+    blue = rng.uniform(90, 255)
+    colour = np.array([blue, blue + (255 - blue) * rng.uniform(0.3, 1), 255])
+    work = picture * rng.uniform(0.3, 1.0) + light[..., None] * colour
     return np.asarray(work.clip(0, 255), np.uint8)
 
 

@@ -34,8 +34,9 @@ def test_every_recipe_that_ships_can_be_read(path: Path) -> None:
             "background 'q' is no source",
         ),
         (GOOD + "fit: {epoch: 3}\n", "did you mean 'epochs'"),
+        (GOOD + "fit: {mean_with: {a: 0.6, b: 0.4}}\n", "add up to 1, nothing trained is left"),
     ],
-    ids=["label", "twice", "background", "key"],
+    ids=["label", "twice", "background", "key", "mean"],
 )
 def test_a_wrong_recipe_says_what_would_be_right(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "r.yaml"
