@@ -12,6 +12,8 @@ rest are occlusions), a place that was left at most 0.42 in 99 %.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
 from edge.observe import Box
+from streams.frame import Frame
 
 PATCH = 24  # side in samples; enough to tell cars apart, small enough to write down
 BLOCKS = 4  # a side
@@ -72,33 +75,80 @@ def _blocks(patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return cut.reshape(-1, BLOCKS * BLOCKS, side * side * 3)
 
 
-def _likeness(look: Look, patches: npt.NDArray[np.float32]) -> float:
-    """Return the best mean over blocks of SSIM's structure and mean terms, in about [-1, 1]."""
-    a, b = _blocks(look[None]), _blocks(_normalised(patches))
+def _likenesses(some: npt.NDArray[np.float32], patches: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the mean over blocks of SSIM's structure and mean terms, in about [-1, 1], one by one.
+
+    ``some``: looks, shape (n, PATCH, PATCH, 3), or one for all; ``patches``: as many, normalised.
+    """
+    a, b = _blocks(some), _blocks(patches)
     mean_a, mean_b = a.mean(axis=2), b.mean(axis=2)
     covariance = (a * b).mean(axis=2) - mean_a * mean_b
     structure = (2 * covariance + STABILISER) / (a.var(axis=2) + b.var(axis=2) + STABILISER)
     brightness = STABILISER / (STABILISER + (mean_a - mean_b) ** 2)
-    return float((structure * brightness).mean(axis=1).max())
+    return np.asarray((structure * brightness).mean(axis=1), np.float32)
 
 
-def take(image: npt.NDArray[np.uint8], box: Box) -> Look:
-    """Return the look of a place.
+@dataclass(slots=True)
+class Places:
+    """How places of one picture look: each is cut out once, for all rules and all questions.
 
-    ``image``: uint8 (height, width, 3) BGR; ``box`` in fractions of the frame.
+    Args:
+        image: uint8 (height, width, 3) BGR; places are boxes in fractions of it.
+
     """
-    window = _window(image, box)[SHAKE : SHAKE + PATCH, SHAKE : SHAKE + PATCH]
-    return _settled(_normalised(window[None])[0])
+
+    image: npt.NDArray[np.uint8]
+    _windows: dict[Box, npt.NDArray[np.float32]] = field(default_factory=dict)
+    _patches: dict[Box, npt.NDArray[np.float32]] = field(default_factory=dict)  # normalised
+    _unshifted: dict[tuple[Box, bytes], float] = field(default_factory=dict)
+    _best: dict[tuple[Box, bytes], float] = field(default_factory=dict)
+
+    def _window(self, box: Box) -> npt.NDArray[np.float32]:
+        if box not in self._windows:
+            self._windows[box] = _window(self.image, box)
+        return self._windows[box]
+
+    def _cut(self, boxes: Sequence[Box]) -> None:
+        """Normalise the patches of places, all in one go: a hundred small ones cost what two do."""
+        new = [box for box in dict.fromkeys(boxes) if box not in self._patches]
+        if new:
+            middle = slice(SHAKE, SHAKE + PATCH)
+            patches = np.stack([self._window(box)[middle, middle] for box in new])
+            self._patches.update(zip(new, _normalised(patches), strict=True))
+
+    def take(self, box: Box) -> Look:
+        """Return the look of a place."""
+        self._cut([box])
+        return _settled(self._patches[box])
+
+    def prepare(self, pairs: Sequence[tuple[Look, Box]]) -> None:
+        """Compare looks with places in one go, so that :meth:`alike` knows most of its answers."""
+        wanted = {(box, look.tobytes()): look for look, box in pairs}
+        new = [key for key in wanted if key not in self._unshifted]
+        if not new:
+            return
+        self._cut([box for box, _ in new])
+        some = np.stack([wanted[key] for key in new])
+        found = _likenesses(some, np.stack([self._patches[box] for box, _ in new]))
+        self._unshifted.update(zip(new, found.tolist(), strict=True))
+
+    def alike(self, look: Look, box: Box) -> float:
+        """Return how much a place looks like ``look``, best of small shifts; 1 is the same."""
+        key = (box, look.tobytes())
+        if key not in self._best:
+            self.prepare([(look, box)])
+            best = self._unshifted[key]
+            if HOPELESS <= best < SURE:
+                shifts = sliding_window_view(self._window(box), (PATCH, PATCH, 3))
+                patches = _normalised(shifts.reshape(-1, PATCH, PATCH, 3))
+                best = float(_likenesses(look[None], patches).max())
+            self._best[key] = best
+        return self._best[key]
 
 
-def alike(look: Look, image: npt.NDArray[np.uint8], box: Box) -> float:
-    """Return how much the place in ``image`` looks like ``look``, best of small shifts; 1 is the same."""
-    window = _window(image, box)
-    middle = _likeness(look, window[None, SHAKE : SHAKE + PATCH, SHAKE : SHAKE + PATCH])
-    if not HOPELESS <= middle < SURE:
-        return middle
-    shifts = sliding_window_view(window, (PATCH, PATCH, 3))
-    return _likeness(look, shifts.reshape(-1, PATCH, PATCH, 3))
+def places_of(frame: Frame) -> Places:
+    """Return what has been worked out of a frame's places; convert it if nobody has asked yet."""
+    return frame.once("places", lambda: Places(frame.image))
 
 
 def blend(old: Look, new: Look, share: float) -> Look:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from edge import look as looks
-from edge.look import Look
+from edge.look import Look, places_of
 from edge.observe import Box, Observation
 from edge.shapes import area, common, iou, overlap_of_smaller
 from edge.track import back_dated
@@ -193,6 +193,8 @@ class SpotMemory:
             observed_s = seen.gap_s
         else:  # what was seen once before a gap has never been seen to stand
             self.spots = [spot for spot in self.spots if spot.present > 1]
+        if self.spots:
+            places_of(seen.frame).prepare([(spot.look, spot.place) for spot in self.spots])
         matches = self._matches(vehicles)
         jumped = self._light_jumped(seen)
         ended: list[Spot] = []
@@ -236,7 +238,7 @@ class SpotMemory:
         self, spot: Spot, seen: Observation, found: Seen | None, others: Sequence[Seen], observed_s: float
     ) -> Spot | None:
         """Update one spot; return its successor where another vehicle has taken the place."""
-        likeness = looks.alike(spot.look, seen.image, spot.place)
+        likeness = places_of(seen.frame).alike(spot.look, spot.place)
         spot.is_hidden = False
         kept = seen.monotonic_s - spot.steady_s <= GAP_INTERVALS * self.settings.interval_s
         if kept and found is not None and iou(found.box, spot.box) >= SAME_PLACE_IOU:
@@ -271,11 +273,11 @@ class SpotMemory:
             # what covers but a part shows bare road beside it, which looks the same when all have gone
             boxes = [one.box for one in others] + ([] if found is None else [found.box])
             if spot.present >= ESTABLISHED and any(_covers(box, spot.place) for box in boxes):
-                spot.cover = looks.take(seen.image, spot.place)
+                spot.cover = places_of(seen.frame).take(spot.place)
             return True
         if spot.cover is None or found is not None:
             return False
-        return looks.alike(spot.cover, seen.image, spot.place) >= self.settings.same
+        return places_of(seen.frame).alike(spot.cover, spot.place) >= self.settings.same
 
     def _sighted(self, spot: Spot, seen: Observation, found: Seen, likeness: float) -> bool:
         """Count a detection of the vehicle; return whether its look was taken anew."""
@@ -283,7 +285,7 @@ class SpotMemory:
         self._stays(spot, seen)
         if spot.hits == 5:  # the first boxes, taken while it rolled to a stop, are the least exact
             spot.place = spot.box
-            spot.look = looks.take(seen.image, spot.place)
+            spot.look = places_of(seen.frame).take(spot.place)
             return True
         drifts = likeness < self.settings.same and _away_bl(spot.box, spot.place) > self.settings.drift_bl
         spot.moved = drifts and not spot.alarmed
@@ -298,12 +300,12 @@ class SpotMemory:
         spot.shaded = False
         spot.unseen_s = spot.hidden_s = 0.0
         spot.vacant_s = spot.pending = spot.cover = None
-        spot.look = looks.blend(spot.look, looks.take(seen.image, spot.place), 0.1)
+        spot.look = looks.blend(spot.look, places_of(seen.frame).take(spot.place), 0.1)
 
     def _changed(self, spot: Spot, seen: Observation, found: Seen | None, *, kept: bool) -> Spot | None:
-        likeness = -1.0 if spot.pending is None else looks.alike(spot.pending, seen.image, spot.place)
+        likeness = -1.0 if spot.pending is None else places_of(seen.frame).alike(spot.pending, spot.place)
         if likeness < self.settings.same:
-            spot.pending = looks.take(seen.image, spot.place)
+            spot.pending = places_of(seen.frame).take(spot.place)
             spot.pending_s, spot.pending_at = seen.monotonic_s, seen.captured_at
             spot.pending_seen, spot.pending_hits = 1, int(found is not None)
             spot.pending_kept = kept and found is not None and self._is_patient and spot.masked
@@ -319,7 +321,7 @@ class SpotMemory:
             return None
         if spot.pending_kept or spot.pending_s == spot.jumped_s:  # what hid it left, or the light jumped
             if found is not None:
-                spot.look = looks.take(seen.image, spot.place)
+                spot.look = places_of(seen.frame).take(spot.place)
                 self._sighted(spot, seen, found, 1.0)
             return None
         if not taken:
@@ -468,7 +470,7 @@ def _fresh(one: Seen, seen: Observation, taken: set[str]) -> Spot:
         place=one.box,
         boxes=deque([(one.box, one.confidence)], maxlen=RECENT_BOXES),
         votes={one.label: one.confidence},
-        look=looks.take(seen.image, one.box),
+        look=places_of(seen.frame).take(one.box),
         since_s=seen.monotonic_s,
         since_at=seen.captured_at,
         last_present_s=seen.monotonic_s,

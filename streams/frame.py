@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
+T = TypeVar("T")
 REDUCED_PX = 320  # width of the reduced picture
 THIN_PX = 160  # width of the thinned picture: some 14,000 pixels, enough to meet the digits of a clock
 
@@ -55,8 +56,7 @@ class Frame:
     monotonic_s: float
     index: int
     is_key: bool = True
-    _made: dict[str, Picture] = field(default_factory=dict, init=False, repr=False)
-    _light: list[tuple[float, float]] = field(default_factory=list, init=False, repr=False)
+    _made: dict[str, object] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Validate shape, dtype and time zone once, and make the picture read-only."""
@@ -74,7 +74,7 @@ class Frame:
         """The picture, uint8 (height, width, 3) BGR, read-only; converted when it is first asked for."""
         if isinstance(self.pixels, np.ndarray):
             return self.pixels
-        return self._once("image", self.pixels.bgr)
+        return self.once("image", self.pixels.bgr)
 
     @property
     def reduced(self) -> Picture:
@@ -84,8 +84,8 @@ class Frame:
         """
         pixels, step = self.pixels, max(1, self.width_px // REDUCED_PX)
         if isinstance(pixels, np.ndarray):
-            return self._once("reduced", lambda: reduce_luma(pixels))
-        return self._once("reduced", lambda: pixels.reduced(step))
+            return self.once("reduced", lambda: reduce_luma(pixels))
+        return self.once("reduced", lambda: pixels.reduced(step))
 
     @property
     def thinned(self) -> Picture:
@@ -93,23 +93,26 @@ class Frame:
         pixels, step = self.pixels, max(1, self.width_px // THIN_PX)
         if isinstance(pixels, np.ndarray):
             return pixels[step // 2 :: step, step // 2 :: step]
-        return self._once("thinned", lambda: pixels.thinned(step))
+        return self.once("thinned", lambda: pixels.thinned(step))
 
     @property
     def light(self) -> tuple[float, float]:
         """Mean brightness and mean colourfulness (strongest less weakest colour) of the thinned picture."""
-        if not self._light:
-            blue, green, red = (self.thinned[..., channel] for channel in range(3))
-            colour = np.maximum(np.maximum(blue, green), red) - np.minimum(np.minimum(blue, green), red)
-            self._light.append((float(self.thinned.mean()), float(colour.mean())))
-        return self._light[0]
+        return self.once("light", self._measure_light)
 
-    def _once(self, name: str, make: Callable[[], Picture]) -> Picture:
+    def _measure_light(self) -> tuple[float, float]:
+        blue, green, red = (self.thinned[..., channel] for channel in range(3))
+        colour = np.maximum(np.maximum(blue, green), red) - np.minimum(np.minimum(blue, green), red)
+        return (float(self.thinned.mean()), float(colour.mean()))
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """Return what was worked out of this frame under a name, and work it out where nobody has yet."""
         if name not in self._made:
             made = make()
-            made.flags.writeable = False
+            if isinstance(made, np.ndarray):
+                made.flags.writeable = False
             self._made[name] = made
-        return self._made[name]
+        return cast("T", self._made[name])
 
     @property
     def width_px(self) -> int:

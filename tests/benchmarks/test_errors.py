@@ -64,12 +64,12 @@ def test_the_same_seed_gives_the_same_boxes_pictures_and_gaps() -> None:
 @pytest.mark.parametrize("condition", sorted(CONDITIONS))
 def test_a_patch_looks_like_itself_and_not_like_the_next_car(condition: str) -> None:
     pictures = Schematic(condition, 1, ())
-    first = look.take(pictures.paint([car(1)], 0.0), BOX)
-    same = [look.alike(first, pictures.paint([car(1)], 2.0 * k), BOX) for k in range(1, 6)]
-    others = [look.alike(first, pictures.paint([car(k)], 2.0), BOX) for k in range(2, 22)]
+    first = look.Places(pictures.paint([car(1)], 0.0)).take(BOX)
+    same = [look.Places(pictures.paint([car(1)], 2.0 * k)).alike(first, BOX) for k in range(1, 6)]
+    others = [look.Places(pictures.paint([car(k)], 2.0)).alike(first, BOX) for k in range(2, 22)]
     assert min(same) > 0.75
     assert np.median(others) < 0.45
-    assert look.alike(first, pictures.paint([], 2.0), BOX) < 0.3
+    assert look.Places(pictures.paint([], 2.0)).alike(first, BOX) < 0.3
 
 
 def test_the_spread_between_vehicles_is_none_where_all_are_alike() -> None:

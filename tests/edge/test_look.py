@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 from edge_scenes import Thing, car, frac, picture
 
-from edge.look import alike, blend, decode, encode, take
+from edge.look import Look, Places, blend, decode, encode
+from edge.observe import Box
 
 HERE = car(200)
 PLACE = frac(HERE.box)
+
+
+def take(image: np.ndarray, place: Box) -> Look:
+    return Places(image).take(place)
+
+
+def alike(look: Look, image: np.ndarray, place: Box) -> float:
+    return Places(image).alike(look, place)
 
 
 def likeness(then: list[Thing], now: list[Thing], *, gain: float = 1.0) -> float:
