@@ -121,7 +121,7 @@ class BlockedRoadRule:
         if since_s is None or (not self._alarmed and stuck_s < self.config.duration_s / 2):
             # half-way to an alert it is worth keeping pictures
             return self._moved_on(seen)
-        onset_s = self._onset(state, since_s)
+        onset_s = self._onset(state, since_s, now_s)
         if self._reported and not self._alarmed and onset_s > self._onset_s + RESTARTS_S:
             return self._moved_on(seen)
         self._onset_s = min(self._onset_s, onset_s)
@@ -175,12 +175,12 @@ class BlockedRoadRule:
                 return standing[number - 1].since_s
         return math.inf
 
-    def _onset(self, state: RoadState, stuck_since_s: float) -> float:
+    def _onset(self, state: RoadState, stuck_since_s: float, now_s: float) -> float:
         """Return since when the first has stood and nothing has passed the head of the queue."""
         first_s = state.standing[min(ONSET_RANK, len(state.standing) - 1)].since_s
         passed_s = self._road.last_discharge_s(state.standing)
         stood_s = first_s if passed_s is None else max(first_s, passed_s)
-        return max(min(stood_s, stuck_since_s), self._road.moved_up_s(state.standing))
+        return max(min(stood_s, stuck_since_s), self._road.moved_on_s(state.standing, now_s))
 
     def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
         measures = {

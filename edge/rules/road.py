@@ -32,8 +32,10 @@ SAME_PASSAGE_S = 4.0  # movers seen closer together in time may be one vehicle
 STEADY_S, STEADY_PASSAGES = 40.0, 5  # so many passages in so long are traffic, fewer may be slips
 BORNE_OUT_S = 10.0  # a sighting is flow if another, elsewhere, is no farther off in time
 LEFT = 60  # places remembered that were left
-MOVED_UP, MOVED_UP_S, RETAKEN_S = 3, 10.0, 20.0  # so many places retaken at about once: the queue moved up
-RETAKEN_IOU = (0.25, 0.7)  # more is the very place: the same vehicle, lost and found again
+LEFT_TOGETHER, TOGETHER_S = 3, 10.0  # so many left at about once: the queue moved on
+SURE_HITS = 10  # detections of one that waited before the head of a queue, to be sure that it has left
+GONE_S = 20.0  # who is unseen for so long has left
+SAME_PLACE_IOU = 0.7  # more is the very place: the same vehicle, lost and found again
 HEAD_BL = 1.0  # what moves no farther behind the head of a queue than this passes it
 LEAST_TREND = 0.4  # correlation of place and time from which a queue shows which way it grows
 
@@ -82,6 +84,19 @@ class _Raster:
         return float((covered & self.inside).sum() / max(self.inside.sum(), 1))
 
 
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """One that stood here up to a time, and how often it was detected."""
+
+    at_s: float
+    box: Box
+    hits: int
+
+    @classmethod
+    def of(cls, spot: Spot) -> _Left:
+        return cls(spot.last_present_s, spot.box, spot.hits)
+
+
 @dataclass(slots=True)
 class Road:
     """The memory of one zone's traffic."""
@@ -97,7 +112,7 @@ class Road:
     _last_flow_s: dict[tuple[int, int], float] = field(default_factory=dict)  # by cell (column, row)
     _growth: tuple[float, float] = (0.0, 0.0)  # which way queues grow, in fractions of the frame
     _passages_s: list[float] = field(default_factory=list)  # anywhere in the zone, oldest first
-    _left: list[tuple[float, Box]] = field(default_factory=list)  # places of those that stood, until when
+    _left: list[_Left] = field(default_factory=list)  # those that stood and have left, oldest first
     _raster: _Raster = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,7 +128,7 @@ class Road:
         self._sizes.learn([one.box for one in everywhere])
         vehicles = [one for one in everywhere if self.zone.covers_frac(foot_of(one.box)) >= 0.5]
         ended = self._memory.update(seen, vehicles, everywhere)
-        self._left = [*self._left, *((one.last_present_s, one.box) for one in ended if _stood(one))][-LEFT:]
+        self._left = [*self._left, *(_Left.of(one) for one in ended if _stood(one))][-LEFT:]
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
         still = [spot.box for spot in settling if spot.is_present or spot.is_hidden]
@@ -125,6 +140,7 @@ class Road:
                 key=lambda spot: (spot.since_s, spot.key),
             )
         )
+        self._learn_growth([spot for spot in standing if not spot.is_hidden])
         state = RoadState(
             standing=standing,
             moving=moving,
@@ -178,23 +194,35 @@ class Road:
             cell = min(int(x * CELLS), CELLS - 1), min(int(y * CELLS), CELLS - 1)
             self._last_flow_s[cell] = max(at_s, self._last_flow_s.get(cell, -math.inf))
 
-    def moved_up_s(self, queue: Sequence[Spot]) -> float:
-        """Return when a queue has last moved up a little: others have retaken places; -inf if never."""
-        hidden = [
-            (one.last_present_s, one.box) for one in self._memory.spots if one.is_hidden and _stood(one)
+    def moved_on_s(self, queue: Sequence[Spot], now_s: float) -> float:
+        """Return when several that stood have last left their places at about once; -inf if never.
+
+        It is how a queue moves up, and how those before an obstacle drive off when a light turns
+        green: few and soon gone, no steady traffic, but they stood, so it is sure that they were there.
+        """
+        lost = [one for one in self._memory.spots if _stood(one) and not one.is_present]
+        gone = [
+            one
+            for one in (*self._left, *(_Left.of(spot) for spot in lost))
+            if now_s - one.at_s >= GONE_S
+            and not any(iou(one.box, spot.box) >= SAME_PLACE_IOU for spot in queue)
         ]
-        retaken = sorted(
-            one.since_s
-            for one in queue
-            if one.hits >= 3
-            and any(
-                abs(one.since_s - left_s) <= RETAKEN_S
-                and RETAKEN_IOU[0] <= iou(box, one.box) <= RETAKEN_IOU[1]
-                for left_s, box in (*self._left, *hidden)
-            )
+        sure_s = [one.at_s for one in gone if one.hits >= SURE_HITS and self._stood_first(one, queue)]
+        times_s = sorted(one.at_s for one in gone)
+        together = zip(times_s, times_s[LEFT_TOGETHER - 1 :], strict=False)
+        return max(
+            [*sure_s, *(last for first, last in together if last - first <= TOGETHER_S)], default=-math.inf
         )
-        together = zip(retaken, retaken[MOVED_UP - 1 :], strict=False)
-        return max((first for first, last in together if last - first <= MOVED_UP_S), default=-math.inf)
+
+    def _stood_first(self, one: _Left, queue: Sequence[Spot]) -> bool:
+        """Whether one that has left had stood before all of a queue that stood then already."""
+        along = [self._along(spot.box) for spot in queue if spot.since_s < one.at_s]
+        return bool(along) and self._along(one.box) < min(along)
+
+    def _along(self, box: Box) -> float:
+        """Return how far along the way in which queues grow a vehicle stands; 0 while that is unknown."""
+        x, y = _ground(box)
+        return x * self._growth[0] + y * self._growth[1]
 
     def occupancy_frac(self, boxes: Sequence[Box]) -> float:
         """Return the share of the zone under boxes, in [0, 1]."""
@@ -225,13 +253,10 @@ class Road:
         """
         if len(spots) < 3:
             return None
-        places = np.asarray([_ground(spot.box) for spot in spots])
-        self._learn_growth(places, np.asarray([spot.since_s for spot in spots]))
         if self._growth == (0.0, 0.0):
             return None
-        along = places @ np.asarray(self._growth)
-        head = int(along.argmin())
-        limit = float(along[head]) + HEAD_BL * math.sqrt(area(spots[head].box)) * math.hypot(*self._growth)
+        head = min(spots, key=lambda spot: self._along(spot.box))
+        limit = self._along(head.box) + HEAD_BL * math.sqrt(area(head.box)) * math.hypot(*self._growth)
         passed = [
             at_s
             for (column, row), at_s in self._last_flow_s.items()
@@ -239,7 +264,11 @@ class Road:
         ]
         return max(passed, default=-math.inf)
 
-    def _learn_growth(self, places: npt.NDArray[np.float64], since_s: npt.NDArray[np.float64]) -> None:
+    def _learn_growth(self, queue: Sequence[Spot]) -> None:
+        if len(queue) < 3:
+            return
+        places = np.asarray([_ground(spot.box) for spot in queue])
+        since_s = np.asarray([spot.since_s for spot in queue])
         axis = np.linalg.svd(places - places.mean(axis=0))[2][0]
         along = places @ axis
         if along.std() < 1e-6 or since_s.std() < 1e-6:
@@ -262,7 +291,7 @@ class Road:
             "flow": [[column, row, at_s] for (column, row), at_s in self._last_flow_s.items()],
             "growth": list(self._growth),
             "passages": list(self._passages_s),
-            "left": [[left_s, list(box)] for left_s, box in self._left],
+            "gone": [[one.at_s, list(one.box), one.hits] for one in self._left],
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -274,7 +303,9 @@ class Road:
         x, y = state.get("growth", (0.0, 0.0))
         self._growth = (float(x), float(y))
         self._passages_s = [float(at_s) for at_s in state.get("passages", ())]
-        self._left = [(float(left_s), (b[0], b[1], b[2], b[3])) for left_s, b in state.get("left", ())]
+        self._left = [
+            _Left(float(s), (b[0], b[1], b[2], b[3]), int(hits)) for s, b, hits in state.get("gone", ())
+        ]
 
 
 def _stood(spot: Spot) -> bool:
