@@ -1,11 +1,11 @@
 """INT8 by static quantisation, once for each runtime in its own way; what must stay float stays float.
 
-ONNX Runtime: QDQ, signed weights per channel, unsigned activations; all that lies between convolutions
-is quantised too, because each step out of INT8 and back costs a pass over memory (measured on
-vehicle@0.1.0, one Zen 4 core: f32 78 ms of CPU a picture, convolutions alone 46, all 41). OpenVINO:
-NNCF on the same ONNX graph. In both the last convolutions of the head, its distribution-focal part and
-the decoding stay float: their outputs are box distances and class logits, whose few wide values set
-the scale for all.
+ONNX Runtime: QDQ, signed weights per channel, unsigned activations in the ranges of
+:mod:`models.train.ranges`; all that lies between convolutions is quantised too, because each step out
+of INT8 and back costs a pass over memory (measured on vehicle@0.1.0, one Zen 4 core: f32 78 ms of CPU
+a picture, convolutions alone 46, all 41). OpenVINO: NNCF on the same ONNX graph. In both the last
+convolutions of the head, its distribution-focal part and the decoding stay float: their outputs are
+box distances and class logits, whose few wide values set the scale for all.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from models.manifest import (
     write_manifest,
 )
 from models.train.export import INPUT, to_blobs
+from models.train.ranges import range_overrides
 from models.train.tiles import Picture
 
 BETWEEN = ("Sigmoid", "Mul", "Add", "Concat", "MaxPool", "Resize")
@@ -85,6 +86,7 @@ def quantise_onnxruntime(source: Path, target: Path, pictures: Sequence[Picture]
     with tempfile.TemporaryDirectory() as folder:
         clean = Path(folder) / "clean.onnx"
         quant_pre_process(str(source), str(clean), skip_symbolic_shape=True)
+        kept = float_nodes(clean)
         quantize_static(
             str(clean),
             str(target),
@@ -94,8 +96,9 @@ def quantise_onnxruntime(source: Path, target: Path, pictures: Sequence[Picture]
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=float_nodes(clean),
+            nodes_to_exclude=kept,
             calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"TensorQuantOverrides": range_overrides(clean, pictures, spec, kept)},
         )
 
 

@@ -8,17 +8,20 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from models.manifest import read_manifest, write_manifest
+from models.manifest import InputSpec, read_manifest, write_manifest
 from models.registry import find_model
 from models.train import quantise
 from models.train.quantise import add_int8, float_nodes, unsigned_activations
+from models.train.ranges import SILU_FLOOR, range_overrides
 
 
-def graph(nodes: list, constants: dict[str, np.ndarray], shape: list, outputs: list[str]) -> onnx.ModelProto:
+def graph(
+    nodes: list, constants: dict[str, np.ndarray], shape: list, outputs: list[str], source: str = "x"
+) -> onnx.ModelProto:
     made = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
@@ -39,6 +42,26 @@ def test_the_head_stays_float_but_not_the_features_whose_size_it_asks_for(tmp_pa
     path = tmp_path / "m.onnx"
     onnx.save(graph(nodes, weights, [1, 1, 4, 4], ["y"]), str(path))
     assert float_nodes(path) == ["decode", "last"]
+
+
+def test_a_range_is_that_of_most_pictures_and_ends_where_silu_is_flat(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["a"], name="features"),
+        helper.make_node("Sigmoid", ["a"], ["s"], name="gate"),
+        helper.make_node("Mul", ["a", "s"], ["y"], name="silu"),
+        helper.make_node("Conv", ["y", "w"], ["z"], name="last"),
+    ]
+    weights = {"w": np.eye(3, dtype=np.float32).reshape(3, 3, 1, 1) * 255}
+    path = tmp_path / "m.onnx"
+    onnx.save(graph(nodes, weights, [1, 3, 32, 32], ["z"], "images"), str(path))
+    spec = InputSpec(name="images", width_px=32, height_px=32, mean=(0.5,) * 3)
+    usual = [np.full((32, 32, 3), (100, 130, 140), np.uint8)] * 18  # less half of 255: -27.5 to 12.5
+    odd = [np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]
+    found = range_overrides(path, [*usual, *odd], spec, ["last"])
+    assert set(found) == {"a", "y"}
+    assert found["a"][0]["rmin"] == SILU_FLOOR
+    assert found["a"][0]["rmax"] == pytest.approx(12.5, abs=0.1)
+    assert found["y"][0]["rmin"] == pytest.approx(0.0, abs=0.1)
 
 
 def test_unsigned_activations_are_the_same_numbers() -> None:
