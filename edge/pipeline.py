@@ -11,6 +11,7 @@ from typing import Any
 from edge.config import AnyRuleConfig, CameraConfig, EdgeConfig, SmokeRuleConfig, ViewConfig
 from edge.episode import EpisodeEvent
 from edge.gate import Decision, Why
+from edge.lens import LensMemory
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
 from edge.observe import Observation, Rule
 from edge.place import Placer, placer_of
@@ -135,13 +136,14 @@ class CameraPipeline:
 
     def __post_init__(self) -> None:
         """Build trackers, rules and lifecycles of every view."""
-        self._views = {view.preset: self._build(view) for view in self.camera.views}
+        lens = LensMemory()
+        self._views = {view.preset: self._build(view, lens) for view in self.camera.views}
 
-    def _build(self, view: ViewConfig) -> _View:
+    def _build(self, view: ViewConfig, lens: LensMemory) -> _View:
         bound = []
         for config in view.rules:
             source, detector = source_of(config), self.detectors[config.model]
-            rule = build_rule(config, view, self.camera)
+            rule = build_rule(config, view, self.camera, lens)
             terms = Terms(
                 rule=rule.name,
                 hold_s=rule.hold_s,

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.lens import LensMemory
 from edge.observe import Box
 from streams.frame import Picture
 
@@ -76,9 +77,11 @@ class Novelty:
         inside_frac: share of the box's cells of land that are veiled or paled; in the sky that is cloud.
         around_frac: the same for a belt around it, or for the rest of its rows where that is more: haze,
             rain, a change of light reach there too, and a bank of fog all along.
-        steady_frac: share of the box's new cells that were new at the visit before, too; None where
-            that was the first, or could not be compared. Dust is elsewhere by then.
+        steady_frac: of the box's cells that are new now, or were at the visit before, whichever are fewer,
+            the share that is new both times: smoke grows, dust is elsewhere by then. None where that visit
+            was the first, or could not be compared.
         foot_on_land: whether the box's lower edge, or what lies just below it, is land.
+        on_lens: whether other presets of the same head show it there, too (:mod:`edge.lens`).
 
     """
 
@@ -86,11 +89,12 @@ class Novelty:
     around_frac: float
     foot_on_land: bool
     steady_frac: float | None = None
+    on_lens: bool = False
 
     @property
     def is_local(self) -> bool:
-        """Whether the box stands out as new against its surroundings."""
-        return self.inside_frac >= 0.12 and self.inside_frac >= 3.0 * self.around_frac
+        """Whether the box stands out as new against its surroundings, and in this view alone."""
+        return not self.on_lens and self.inside_frac >= 0.12 and self.inside_frac >= 3.0 * self.around_frac
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +121,9 @@ class ViewReference:
 
     interval_s: float
     terms: ReferenceTerms = field(default_factory=ReferenceTerms)
+    preset: str = "fixed"
+    lens: LensMemory = field(default_factory=LensMemory)
+    _now_s: float = 0.0
     _visits: deque[_Visit] = field(default_factory=deque)
     _usual: _Usual | None = None
     _land_share: Grid | None = (
@@ -147,9 +154,10 @@ class ViewReference:
         if self._land_share is not None and visit.brightness.shape != self._land_share.shape:
             self._forget()
             self._land_share, self._seen_visits = None, 0
-        self._new = None
+        self._new, self._now_s = None, now_s
         if self._usual is not None and self.ripe:
             new = self._novel(visit, self._usual)
+            self.lens.note(self.preset, now_s, new)
             if float(new.mean()) <= self.terms.upheaval:
                 self._new = self._without_weather(new & self._usual.land, due=self._due(now_s))
         if not self._due(now_s):
@@ -205,13 +213,14 @@ class ViewReference:
         aside[outer[1]] = False
         along = new[y1:y2, aside][land[y1:y2, aside]]
         before = self._new_before
-        steady = None if before is None or not new_in else float((before & new)[inside].sum()) / new_in
+        steady = None if before is None else _kept(before[inside], new[inside])
         foot = land[max(0, y2 - 1) : min(rows, y2 + 2), x1:x2]
         return Novelty(
             inside_frac=new_in / n_in if n_in else 0.0,
             around_frac=max(around, float(along.mean()) if along.size else 0.0),
             steady_frac=steady,
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
+            on_lens=self.lens.shows(self.preset, self._now_s, new, outer),
         )
 
     def _novel(self, visit: _Visit, usual: _Usual) -> npt.NDArray[np.bool_]:
@@ -306,6 +315,11 @@ def _land(brightness: Grid, contrast: Grid, terms: ReferenceTerms) -> npt.NDArra
     padded = np.pad(tops, HORIZON_CELLS // 2, mode="edge")
     usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, HORIZON_CELLS), axis=1)
     return np.asarray(below & (np.arange(below.shape[0])[:, None] >= usual[None] - 1), np.bool_)
+
+
+def _kept(before: npt.NDArray[np.bool_], now: npt.NDArray[np.bool_]) -> float:
+    fewer = min(int(before.sum()), int(now.sum()))
+    return int((before & now).sum()) / fewer if fewer else 0.0
 
 
 def _cells(box: Box, rows: int, columns: int) -> tuple[int, int, int, int]:

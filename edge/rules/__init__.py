@@ -10,6 +10,7 @@ from edge.config import (
     SmokeRuleConfig,
     ViewConfig,
 )
+from edge.lens import LensMemory
 from edge.observe import Rule
 from edge.reference import ViewReference
 from edge.rules.blocked_road import BlockedRoadRule
@@ -18,11 +19,13 @@ from edge.rules.smoke import SmokeRule
 from edge.rules.stopped_vehicle import StoppedVehicleRule
 
 
-def build_rule(config: AnyRuleConfig, view: ViewConfig, camera: CameraConfig) -> Rule:
-    """Bind a configured rule to a view of a camera."""
+def build_rule(
+    config: AnyRuleConfig, view: ViewConfig, camera: CameraConfig, lens: LensMemory | None = None
+) -> Rule:
+    """Bind a configured rule to a view of a camera; ``lens`` is what all its views share."""
     if isinstance(config, SmokeRuleConfig):
         zone = view.zone(config.zone) if config.zone else None
-        memory = ViewReference(camera.interval_s)
+        memory = ViewReference(camera.interval_s, preset=view.preset, lens=lens or LensMemory())
         return SmokeRule(config, zone, camera.tz, camera.interval_s, memory, view.known_sources)
     zone = view.zone(config.zone)
     if isinstance(config, ParkingRuleConfig):

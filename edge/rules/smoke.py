@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from edge.config import KnownSource, SmokeRuleConfig
 from edge.observe import Box, Finding, Observation
 from edge.reference import Novelty
+from edge.rules.smoke_habits import Habits
 from edge.rules.smoke_tubes import Tube, Vote
 from edge.shapes import Zone, area, foot_of
 from streams.frame import Picture
@@ -63,6 +64,7 @@ class SmokeRule:
     known_sources: Sequence[KnownSource] = ()
     _samples: list[float] = field(default_factory=list)
     _tubes: list[Tube] = field(default_factory=list)
+    _habits: Habits = field(default_factory=Habits)
 
     @property
     def name(self) -> str:
@@ -101,22 +103,31 @@ class SmokeRule:
 
     def _votes(self, seen: Observation) -> list[Vote]:
         """Return the boxes that count, the surest first."""
+        quiet = [source for source in self.known_sources if source.works(seen.captured_at, self.tz)]
+        found = [
+            (box, confidence)
+            for box, confidence in self._boxes(seen)
+            if not any(source.covers_frac(foot_of(box)) >= 0.5 for source in quiet)
+        ]
+        inside = [one for one in found if self.zone is None or self.zone.covers_frac(one[0]) >= 0.3]
+        votes = [
+            vote for box, confidence in inside if (vote := self._vote(seen, box, confidence)) is not None
+        ]
+        self._habits.see([box for box, _ in found], seen.monotonic_s)
+        return sorted(votes, key=lambda one: (-(one.confidence or 0.0), one.box))
+
+    def _boxes(self, seen: Observation) -> list[tuple[Box, float]]:
+        """Return what the detector has found now, and how sure it is."""
         width, height = seen.size_px
         wanted = seen.detections.with_labels(self.config.labels)
-        quiet = [source for source in self.known_sources if source.works(seen.captured_at, self.tz)]
-        votes = []
-        for row, confidence in zip(wanted.xyxy.tolist(), wanted.confidence.tolist(), strict=True):
-            box: Box = (row[0] / width, row[1] / height, row[2] / width, row[3] / height)
-            if area(box) <= 0:
-                continue
-            if self.zone is not None and self.zone.covers_frac(box) < 0.3:
-                continue
-            if any(source.covers_frac(foot_of(box)) >= 0.5 for source in quiet):
-                continue
-            vote = self._vote(seen, box, confidence)
-            if vote is not None:
-                votes.append(vote)
-        return sorted(votes, key=lambda one: (-(one.confidence or 0.0), one.box))
+        boxes = (wanted.xyxy / (width, height, width, height)).tolist()
+        pairs = zip(boxes, wanted.confidence.tolist(), strict=True)
+        whole: list[tuple[Box, float]] = [((x1, y1, x2, y2), sure) for (x1, y1, x2, y2), sure in pairs]
+        return [
+            (box, sure)
+            for box, sure in whole
+            if sure >= self.config.weak_confidence * HYSTERESIS and area(box) > 0
+        ]
 
     def _vote(self, seen: Observation, box: Box, confidence: float) -> Vote | None:
         """Weigh one box: what the detector says of it, and what the view's reference does."""
@@ -124,6 +135,8 @@ class SmokeRule:
         ease = HYSTERESIS if lasting else 1.0
         strong = confidence >= self.config.min_confidence * ease
         if not strong and confidence < self.config.weak_confidence * ease:
+            return None
+        if not lasting and self._habits.is_usual(box):
             return None
         news = self.memory.novelty(box)
         here = news is not None and news.foot_on_land and news.is_local
@@ -215,13 +228,18 @@ class SmokeRule:
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values; the view's reference ripens anew after a restart."""
-        return {"samples": list(self._samples), "tubes": [tube.dump() for tube in self._tubes]}
+        return {
+            "samples": list(self._samples),
+            "tubes": [tube.dump() for tube in self._tubes],
+            "habits": self._habits.dump(),
+        }
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state; one of an older rule is left behind."""
         try:
             tubes = [Tube.restore(one) for one in state.get("tubes", ())]
             self._samples = [float(at_s) for at_s in state.get("samples", ())]
+            habits = Habits.restore(state["habits"])
         except (KeyError, ValueError):
             return
-        self._tubes = tubes
+        self._tubes, self._habits = tubes, habits

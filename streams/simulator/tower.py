@@ -171,7 +171,8 @@ class TowerView:
     def _painter(self, name: str, land: Land) -> Painter:
         if name not in self._painters:
             horizon = float(self.camera.project(np.array([[0.0, 1e6, 0.0]]))[0][0, 1])
-            self._painters[name] = PAINTERS[name](Canvas(land, horizon, self.camera.size_px, self.seed))
+            canvas = Canvas(land, horizon, self.camera.size_px, self.seed, self.seed // PRESETS)
+            self._painters[name] = PAINTERS[name](canvas)
         return self._painters[name]
 
     def _stand(self, image: Image, t_s: float) -> None:

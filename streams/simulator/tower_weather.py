@@ -24,12 +24,16 @@ _LAYERS = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Canvas:
-    """What a painter may know of a view: its land, the row of the horizon in pixels, size, and a seed."""
+    """What a painter may know of a view: its land, the row of the horizon in pixels, size, and seeds.
+
+    ``seed`` is the view's own; ``head_seed`` that of all views, for what travels with the head.
+    """
 
     land: Land
     horizon_px: float
     size: tuple[int, int]
     seed: int
+    head_seed: int
 
     def rng(self, *more: int) -> np.random.Generator:
         """Return a generator for one purpose."""
@@ -213,8 +217,8 @@ def birds(canvas: Canvas) -> Painter:
 
 
 def dirty_lens(canvas: Canvas) -> Painter:
-    """Put drops and smears on the glass: pale, out of focus, fixed in the picture."""
-    rng, (width, height) = canvas.rng(10), canvas.size
+    """Put drops and smears on the glass: pale, out of focus, fixed in the picture wherever the head looks."""
+    rng, (width, height) = np.random.default_rng([canvas.head_seed, 71, 10]), canvas.size
     alpha = np.zeros((height, width), np.float32)
     for _ in range(int(rng.integers(4, 9))):
         x, y = rng.uniform(0, 1, 2) * (width, height)

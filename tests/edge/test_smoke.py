@@ -240,3 +240,22 @@ def test_a_restart_changes_nothing() -> None:
     assert after.dump() == whole.dump()
     assert smoke(hold_s=90.0).hold_s == 90.0
     assert smoke().name == "smoke/2"
+
+
+def test_where_the_detector_always_sees_smoke_a_change_of_the_ground_is_none() -> None:
+    memory = Memory()
+    rule = smoke(60, memory=memory)
+
+    def life(changed_from_s: float) -> list[EpisodeEvent]:
+        life = Lifecycle("cam", "fixed", Terms(rule.name, rule.hold_s, interval_s=60.0), ids())
+        events: list[EpisodeEvent] = []
+        for seen in observations(lambda _t: [plume()], times(3600, 60)):
+            memory.now = [frac(plume().box)] if seen.monotonic_s >= changed_from_s else []
+            events += life.step(seen.captured_at, seen.gap_s, rule(seen))
+        return events
+
+    assert phases(life(1800)) == []
+    restarted = smoke(60, memory=memory)
+    restarted.load(json.loads(json.dumps(rule.dump())))
+    rule = restarted
+    assert phases(life(0)) == []
