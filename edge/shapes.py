@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
+import numpy as np
+import numpy.typing as npt
 import shapely
 from pydantic import Field, Strict, model_validator
 from shapely.geometry import Polygon, box
@@ -103,3 +106,47 @@ def common(a: Box, b: Box) -> float:
 def area(of: Box) -> float:
     """Return the area of a box, in squares of its unit."""
     return max(of[2] - of[0], 0.0) * max(of[3] - of[1], 0.0)
+
+
+Matrix = npt.NDArray[np.float64]
+"""float64 (n, m): one number for each box of one list with each of another."""
+
+
+def _rows(boxes: Sequence[Box]) -> Matrix:
+    return np.asarray(boxes, np.float64).reshape(-1, 4)
+
+
+def areas(rows: Matrix) -> npt.NDArray[np.float64]:
+    """Return the area of each box, ``rows`` of shape (n, 4), in squares of its unit."""
+    return np.maximum(rows[:, 2] - rows[:, 0], 0.0) * np.maximum(rows[:, 3] - rows[:, 1], 0.0)
+
+
+def commons(some: Sequence[Box], others: Sequence[Box]) -> Matrix:
+    """Return :func:`common` of each pair: a hundred pairs at the price of some twenty alone."""
+    a, b = _rows(some)[:, None], _rows(others)[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    return np.asarray(np.where((sides > 0).all(axis=2), sides[..., 0] * sides[..., 1], 0.0))
+
+
+def ious(some: Sequence[Box], others: Sequence[Box]) -> Matrix:
+    """Return :func:`iou` of each pair."""
+    both = commons(some, others)
+    either = areas(_rows(some))[:, None] + areas(_rows(others))[None] - both
+    return np.divide(both, either, out=np.zeros_like(both), where=both > 0)
+
+
+def same_vehicles(
+    some: Sequence[Box], others: Sequence[Box], least_iou: float = 0.5, least_inside: float = 0.85
+) -> npt.NDArray[np.bool_]:
+    """Say of each pair, bool (n, m), whether it shows one vehicle.
+
+    It does where the boxes overlap so much, or one of like size lies so far inside the other.
+    """
+    both = commons(some, others)
+    own, other = areas(_rows(some))[:, None], areas(_rows(others))[None]
+    small, large = np.minimum(own, other), np.maximum(own, other)
+    touching = both > 0
+    over = np.divide(both, own + other - both, out=np.zeros_like(both), where=touching)
+    inside = np.divide(both, small, out=np.zeros_like(both), where=touching)
+    like = np.divide(small, large, out=np.zeros_like(both), where=touching) > 0.35
+    return np.asarray((over >= least_iou) | (like & (inside >= least_inside)))

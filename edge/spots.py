@@ -22,7 +22,7 @@ import numpy as np
 from edge import look as looks
 from edge.look import Look, places_of
 from edge.observe import Box, Observation
-from edge.shapes import area, common, iou, overlap_of_smaller
+from edge.shapes import area, common, commons, iou, ious, overlap_of_smaller, same_vehicles
 from edge.track import back_dated
 from models.detections import Detections
 from towerwatch.timebase import parse_utc
@@ -35,6 +35,7 @@ SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
 MASKED_FRAC = 0.05
 COVERED_FRAC = 0.75
 ESTABLISHED = 5  # observations with it present, after which a vehicle stood here and did not only pass
+_DOUBLES = (0.45, 0.85)  # least IoU and least share inside of a box that shows a vehicle known already
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
@@ -199,9 +200,12 @@ class SpotMemory:
         jumped = self._light_jumped(seen)
         ended: list[Spot] = []
         born: list[Spot] = []
+        everywhere = around or vehicles
+        touching = commons([spot.place for spot in self.spots], [one.box for one in everywhere]) > 0
         for index, spot in enumerate(self.spots):
             found = vehicles[matches[index]] if index in matches else None
-            others = [one for one in around or vehicles if one is not found]
+            near = (everywhere[other] for other in np.flatnonzero(touching[index]))
+            others = [one for one in near if one is not found]
             if jumped:
                 spot.jumped_s = seen.monotonic_s
             successor = self._judge(spot, seen, found, others, observed_s)
@@ -222,12 +226,14 @@ class SpotMemory:
 
     def _matches(self, vehicles: Sequence[Seen]) -> dict[int, int]:
         """Return spot index -> vehicle index, best overlaps first."""
-        pairs = []
-        for i, spot in enumerate(self.spots):
-            for j, one in enumerate(vehicles):
-                overlap = max(iou(spot.box, one.box), iou(spot.place, one.box))
-                if overlap >= self.settings.match_iou:
-                    pairs.append((overlap, -i, -j))
+        found = [one.box for one in vehicles]
+        overlaps = np.maximum(
+            ious([spot.box for spot in self.spots], found), ious([spot.place for spot in self.spots], found)
+        )
+        pairs = [
+            (float(overlaps[i, j]), -int(i), -int(j))
+            for i, j in np.argwhere(overlaps >= self.settings.match_iou)
+        ]
         matches: dict[int, int] = {}
         for _, i, j in sorted(pairs, reverse=True):
             if -i not in matches and -j not in matches.values():
@@ -357,9 +363,14 @@ class SpotMemory:
         return (passing or sparse or doubtful) and now_s > spot.since_s
 
     def _start(self, vehicles: Sequence[Seen], around: Sequence[Seen], seen: Observation) -> None:
-        for one in vehicles:
-            if any(spot.is_present and _doubles(one.box, spot) for spot in self.spots):
+        boxes = [one.box for one in vehicles]
+        doubled = same_vehicles(boxes, [spot.box for spot in self.spots if spot.is_present], *_DOUBLES)
+        each_other = same_vehicles(boxes, boxes, *_DOUBLES)
+        started: list[int] = []
+        for index, one in enumerate(vehicles):
+            if doubled[index].any() or each_other[index, started].any():
                 continue
+            started.append(index)
             taken = {spot.key for spot in self.spots}
             spot = _fresh(one, seen, taken)
             spot.masked = _is_masked(spot.place, [other for other in around if other is not one])
@@ -368,11 +379,18 @@ class SpotMemory:
     def _merge(self) -> list[Spot]:
         """Drop the weaker of two spots that show one vehicle."""
         strongest = sorted(self.spots, key=lambda s: (not s.alarmed, -s.hits, s.since_s, s.key))
+        boxes = [spot.box for spot in strongest]
+        alike = same_vehicles(boxes, boxes)
         kept: list[Spot] = []
+        kept_rows: list[int] = []
         dropped: list[Spot] = []
-        for spot in strongest:
-            twin = next((k for k in kept if _one_vehicle(k.box, spot.box)), None)
-            (kept if twin is None or not spot.is_present or not twin.is_present else dropped).append(spot)
+        for row, spot in enumerate(strongest):
+            twin = next((k for k, other in zip(kept, kept_rows, strict=True) if alike[other, row]), None)
+            if twin is None or not spot.is_present or not twin.is_present:
+                kept.append(spot)
+                kept_rows.append(row)
+            else:
+                dropped.append(spot)
         alive = {spot.key for spot in kept}
         self.spots = [spot for spot in self.spots if spot.key in alive]
         return dropped
@@ -406,27 +424,17 @@ def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str]
     width, height = seen.size_px
     wanted = detections.with_labels(labels)
     order = np.argsort(-wanted.confidence, kind="stable")
-    kept: list[Seen] = []
-    for index in order:
-        confidence = float(wanted.confidence[index])
-        if confidence < least:
-            break
-        x1, y1, x2, y2 = (float(value) for value in wanted.xyxy[index])
-        box = (x1 / width, y1 / height, x2 / width, y2 / height)
-        if area(box) > 0 and not any(_one_vehicle(one.box, box, 0.6, 0.9) for one in kept):
-            kept.append(Seen(box, confidence, wanted.label_of(int(index))))
-    return kept
-
-
-def _one_vehicle(a: Box, b: Box, least_iou: float = 0.5, least_inside: float = 0.85) -> bool:
-    if iou(a, b) >= least_iou:
-        return True
-    small, large = sorted((area(a), area(b)))
-    return small / large > 0.35 and overlap_of_smaller(a, b) >= least_inside
-
-
-def _doubles(box: Box, spot: Spot) -> bool:
-    return _one_vehicle(box, spot.box, 0.45, 0.85)
+    order = order[wanted.confidence[order].astype(np.float64) >= least]
+    boxes: list[Box] = [
+        (x1 / width, y1 / height, x2 / width, y2 / height) for x1, y1, x2, y2 in wanted.xyxy[order].tolist()
+    ]
+    alike = same_vehicles(boxes, boxes, 0.6, 0.9)
+    kept: list[int] = []
+    for row, box in enumerate(boxes):
+        if area(box) > 0 and not alike[kept, row].any():
+            kept.append(row)
+    chosen = [(boxes[row], int(order[row])) for row in kept]
+    return [Seen(box, float(wanted.confidence[index]), wanted.label_of(index)) for box, index in chosen]
 
 
 def _hides(box: Box, place: Box) -> bool:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
 from edge.observe import Box, Track
-from edge.shapes import iou
+from edge.shapes import Matrix, areas, ious
 from models.detections import Detections
 from streams.frame import Frame
 from towerwatch.timebase import parse_utc
@@ -120,13 +122,13 @@ class Tracker:
     def _associate(
         self, free: Sequence[_Object], boxes: Sequence[Box], group: Sequence[int], now_s: float
     ) -> Iterable[tuple[_Object, int]]:
-        scored = []
-        for one in free:
-            predicted = one.predicted(now_s)
-            for index in group:
-                score = self._score(one, predicted, boxes[index], now_s)
-                if score > 0:
-                    scored.append((score, -one.track_id, -index, one, index))
+        if not free or not group:
+            return
+        scores = self._scores(free, [one.predicted(now_s) for one in free], [boxes[i] for i in group], now_s)
+        scored = [
+            (float(scores[row, column]), -free[row].track_id, -group[column], free[row], group[column])
+            for row, column in np.argwhere(scores > 0)
+        ]
         scored.sort(key=lambda item: item[:3], reverse=True)
         used: set[int] = set()
         gone: set[int] = set()
@@ -136,24 +138,31 @@ class Tracker:
                 used.add(index)
                 yield one, index
 
-    def _score(self, one: _Object, predicted: Box, box: Box, now_s: float) -> float:
-        length = max((one.length + _length(box)) / 2, 1e-6)
-        ratio = _area(box) / max(_area(one.box), 1e-12)
-        if not 1 / self.settings.size_ratio <= ratio <= self.settings.size_ratio:
-            return 0.0
-        away = math.dist(_centre(predicted), _centre(box)) / length
-        reach = min(
-            self.settings.reach_bl + self.settings.reach_bl_s * (now_s - one.last_seen_s),
-            self.settings.max_reach_bl,
+    def _scores(
+        self, some: Sequence[_Object], predicted: Sequence[Box], boxes: Sequence[Box], now_s: float
+    ) -> Matrix:
+        """Return by how much each object fits each box, shape (objects, boxes); 0 where it cannot be."""
+        own, found, ahead = (np.asarray(rows) for rows in ([one.box for one in some], boxes, predicted))
+        own_area, found_area = areas(own)[:, None], areas(found)[None]
+        length = np.maximum((np.sqrt(own_area) + np.sqrt(found_area)) / 2, 1e-6)
+        ratio = found_area / np.maximum(own_area, 1e-12)
+        apart = (ahead[:, None, :2] + ahead[:, None, 2:] - found[None, :, :2] - found[None, :, 2:]) / 2
+        away = np.hypot(apart[..., 0], apart[..., 1]) / length
+        unseen_s = now_s - np.asarray([one.last_seen_s for one in some])[:, None]
+        reach = np.minimum(
+            self.settings.reach_bl + self.settings.reach_bl_s * unseen_s, self.settings.max_reach_bl
         )
         # one that stood at the spot is the likeliest to be there, whatever its noisy velocity says
-        overlap = max(iou(predicted, box), iou(one.box, box))
-        closeness = max(1 - away / reach, 0.0)
-        return overlap + 0.5 * closeness if overlap > 0.1 or closeness > 0 else 0.0
+        overlap = np.maximum(ious(predicted, boxes), ious([one.box for one in some], boxes))
+        closeness = np.maximum(1 - away / reach, 0.0)
+        fits = (ratio >= 1 / self.settings.size_ratio) & (ratio <= self.settings.size_ratio)
+        fits &= (overlap > 0.1) | (closeness > 0)
+        return np.asarray(np.where(fits, overlap + 0.5 * closeness, 0.0))
 
     def _doubled(self, box: Box, now_s: float) -> bool:
         """Whether the box repeats an object of this frame (the same car as car and as truck)."""
-        return any(one.last_seen_s == now_s and iou(one.box, box) > 0.6 for one in self._objects)
+        seen = [one.box for one in self._objects if one.last_seen_s == now_s]
+        return bool((ious([box], seen) > 0.6).any())
 
     def _start(self, box: Box, found: Detections, index: int, at: datetime, now_s: float) -> None:
         x, y = _centre(box)

@@ -23,7 +23,7 @@ from shapely.geometry import MultiPoint, Point
 
 from edge.observe import Box, Observation
 from edge.rules.sizes import SizeByRow
-from edge.shapes import Zone, area, foot_of, iou
+from edge.shapes import Zone, area, foot_of, iou, ious
 from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
 
 CELLS = 32  # passages are remembered on a grid of so many cells a side
@@ -132,7 +132,10 @@ class Road:
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
         still = [spot.box for spot in settling if spot.is_present or spot.is_hidden]
-        moving = tuple(one.box for one in vehicles if not any(iou(one.box, place) >= 0.3 for place in still))
+        boxes = [one.box for one in vehicles]
+        moving = tuple(
+            box for box, is_still in zip(boxes, _lies_on(still, boxes), strict=True) if not is_still
+        )
         self._remember(moving, still, now_s)
         standing = tuple(
             sorted(
@@ -157,10 +160,11 @@ class Road:
         return there and steady and spot.dwell_s(now_s) >= self.stop_time_s
 
     def _speed(self, seen: Observation, standing: int, vehicles: Sequence[Seen]) -> float:
+        overlaps = ious([track.box for track in seen.tracks], [one.box for one in vehicles])
         speeds = [
             track.speed_bl_s
-            for track in seen.tracks
-            if not math.isnan(track.speed_bl_s) and any(iou(track.box, one.box) > 0.8 for one in vehicles)
+            for track, is_in_zone in zip(seen.tracks, (overlaps > 0.8).any(axis=1), strict=True)
+            if is_in_zone and not math.isnan(track.speed_bl_s)
         ]
         if speeds:
             return median(speeds)
@@ -171,19 +175,14 @@ class Road:
 
         ``still``: places that look as they did; what was seen there does not move, or was not there.
         """
-        gone = [
-            (at_s, box)
-            for at_s, box in self._sightings
-            if now_s - at_s <= BORNE_OUT_S and not any(iou(box, place) >= 0.3 for place in still)
-        ]
+        recent = [(at_s, box) for at_s, box in self._sightings if now_s - at_s <= BORNE_OUT_S]
+        stayed = _lies_on(still, [box for _, box in recent])
+        gone = [sighting for sighting, is_still in zip(recent, stayed, strict=True) if not is_still]
         self._sightings = [*gone, *((now_s, box) for box in moving if self._sizes.is_plausible(box))]
-        flowing = {
-            sighting
-            for index, one in enumerate(gone)
-            for other in gone[:index]
-            if iou(one[1], other[1]) < 0.1
-            for sighting in (one, other)
-        }
+        boxes = [box for _, box in gone]
+        apart = ious(boxes, boxes) < 0.1
+        np.fill_diagonal(apart, val=False)
+        flowing = {gone[index] for index in np.flatnonzero(apart.any(axis=1))}
         for at_s in sorted({at_s for at_s, _ in flowing}):
             if not self._passages_s or at_s - self._passages_s[-1] >= SAME_PASSAGE_S:
                 self._passages_s = [*self._passages_s[1 - MAX_PASSAGES :], at_s]
@@ -310,6 +309,11 @@ class Road:
 
 def _stood(spot: Spot) -> bool:
     return spot.hits >= 3 and spot.present_frac >= 0.6
+
+
+def _lies_on(places: Sequence[Box], boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:
+    """Say of each box, bool (n,), whether it is seen on one of these places."""
+    return np.asarray((ious(boxes, places) >= 0.3).any(axis=1))
 
 
 def _ground(box: Box) -> tuple[float, float]:

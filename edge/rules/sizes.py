@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edge.observe import Box
-from edge.shapes import area, iou
+from edge.shapes import area, ious
 
 SAMPLES = 120
 LEAST_SAMPLES = 40
@@ -36,7 +36,8 @@ class SizeByRow:
     def learn(self, boxes: Sequence[Box]) -> None:
         """Take the vehicle boxes of one observation."""
         known = [box for boxes_before in self._recent for box in boxes_before]
-        new = [box for box in boxes if not any(iou(box, other) > 0.3 for other in known)]
+        stayed = (ious(boxes, known) > 0.3).any(axis=1)
+        new = [box for box, is_known in zip(boxes, stayed, strict=True) if not is_known]
         self._recent = [*self._recent[1 - FRAMES :], list(boxes)]
         for box in new:
             self._samples.append((box[3], math.sqrt(area(box))))

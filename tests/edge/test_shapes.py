@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from edge.observe import Box
-from edge.shapes import Mask, Zone, area, foot_of, iou, overlap_of_smaller
+from edge.shapes import (
+    Mask,
+    Zone,
+    area,
+    common,
+    commons,
+    foot_of,
+    iou,
+    ious,
+    overlap_of_smaller,
+    same_vehicles,
+)
 
 LEFT = Zone(id="left", points=((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
 BOXES = st.tuples(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.51, 1), st.floats(0.51, 1))
@@ -46,6 +57,25 @@ def test_overlaps_are_symmetric_and_bounded(a: Box, b: Box) -> None:
     assert iou(a, b) == pytest.approx(iou(b, a))
     assert 0 <= iou(a, b) <= overlap_of_smaller(a, b) + 1e-9 <= 1 + 1e-6
     assert iou(a, a) == pytest.approx(1.0)
+
+
+@given(st.lists(BOXES, max_size=4), st.lists(BOXES, max_size=3))
+def test_many_pairs_are_measured_as_each_alone(some: list[Box], others: list[Box]) -> None:
+    assert commons(some, others).tolist() == [[common(a, b) for b in others] for a in some]
+    assert ious(some, others).tolist() == [[iou(a, b) for b in others] for a in some]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        pytest.param((0.1, 0.1, 0.3, 0.3), (0.12, 0.1, 0.32, 0.3), True, id="hardly moved"),
+        pytest.param((0.1, 0.1, 0.3, 0.3), (0.1, 0.1, 0.3, 0.2), True, id="half of it, inside"),
+        pytest.param((0.1, 0.1, 0.5, 0.5), (0.2, 0.2, 0.3, 0.3), False, id="a small one before it"),
+        pytest.param((0.1, 0.1, 0.3, 0.3), (0.25, 0.1, 0.45, 0.3), False, id="the next one"),
+    ],
+)
+def test_two_boxes_of_one_vehicle_are_told(one: Box, other: Box, same: bool) -> None:
+    assert same_vehicles([one], [other]).tolist() == [[same]]
 
 
 def test_boxes_apart_do_not_overlap() -> None:
