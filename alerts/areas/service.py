@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -139,17 +140,28 @@ class AreaService:
         """Return the cameras that stand in an area or on its edge; all of them where it is None."""
         if area is None:
             return tuple(cameras)
+        lat, lon = (
+            np.array([getattr(camera, name) for camera in cameras], dtype=np.float64)
+            for name in ("lat_deg", "lon_deg")
+        )
+        return tuple(cameras[index] for index in self.inside(area, lat, lon))
+
+    def inside(
+        self,
+        area: str,
+        lat_deg: np.ndarray[Any, np.dtype[np.float64]],
+        lon_deg: np.ndarray[Any, np.dtype[np.float64]],
+    ) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Return the indices of the places that lie in an area or on its edge; NaN is a place nowhere."""
         shape = next((shape for shape in self.shapes() if shape.id == area), None)
-        placed = [
-            (camera, (camera.lon_deg, camera.lat_deg))
-            for camera in cameras
-            if camera.lon_deg is not None and camera.lat_deg is not None
-        ]
-        if shape is None or not placed:
-            return ()
+        (placed,) = np.nonzero(~(np.isnan(lat_deg) | np.isnan(lon_deg)))
+        if shape is None:
+            return placed[:0]
         shapely.prepare(shape.polygon)
-        inside = shapely.intersects_xy(shape.polygon, np.array([place for _camera, place in placed]))
-        return tuple(camera for (camera, _place), here in zip(placed, inside, strict=True) if here)
+        here: np.ndarray[Any, np.dtype[np.bool_]] = shapely.intersects_xy(
+            shape.polygon, lon_deg[placed], lat_deg[placed]
+        )
+        return placed[here]
 
     def in_charge(
         self, lat_deg: float, lon_deg: float, at: datetime | None = None, department: str | None = None

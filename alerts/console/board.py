@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from nicegui import json
 from starlette.concurrency import run_in_threadpool
 
-from alerts.console.camera_map import CameraMap
+from alerts.console.fleet import CameraLine, Fleet, Indices
 from alerts.console.rows import (
     QueueFilter,
     Row,
@@ -31,18 +31,17 @@ from alerts.console.rows import (
     select,
     spot_of,
 )
-from alerts.messages import Freshness
 from alerts.services.bundle import Services
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.live import Subscription
 from alerts.services.rights import Reach, Within
-from alerts.services.views import CameraView, ChangeView, EdgeView, IncidentSummary
+from alerts.services.views import ChangeView, IncidentSummary
 from alerts.states import State
 from towerwatch.logs import get_logger
 
 COALESCE_S = 0.25  # changes this close together reach a browser as one message
 CAMERAS_EVERY_S = 2.0  # when a camera has changed its state
-FIGURES_EVERY_S = 30.0  # lag and coverage change with every health message and are no change of state
+FIGURES_EVERY_S = 30.0  # how often pages read lag and coverage, which change with every health message
 RETRY_S = 2.0
 PAGE_READ = 500
 RECENT = 500  # how many incidents that are over stay in memory
@@ -75,18 +74,15 @@ class Board:
         self._lists: dict[QueueFilter, _List] = {}
         self._watchers: dict[int, dict[Listener, None]] = {}
         self._camera_listeners: dict[Listener, None] = {}
-        self._cameras_read = 0.0
-        self._cameras_changed = False
-        self._figures_read = 0.0
-        self._states_changed: set[tuple[str, str]] = set()  # box and camera
-        self._maps: dict[str | None, CameraMap] = {}
+        self._cameras_told = 0.0
+        self._cameras_changed: set[tuple[str, str]] = set()  # box and camera
+        self._boxes_changed: set[str] = set()
         self.rows: dict[int, Row] = {}
         self.spots: dict[int, Spot] = {}
         self._reach: dict[int, Reach] = {}
-        self._cameras_in: dict[str | None, tuple[CameraView, ...]] = {}
-        self.cameras: tuple[CameraView, ...] = ()
-        self.edges: tuple[EdgeView, ...] = ()
-        # markup that is the same for many browsers, until the cameras are read again
+        self.fleet = Fleet()
+        self._among: dict[str | None, Indices | None] = {None: None}  # cameras by the area they stand in
+        # markup that is the same for many browsers, until a camera changes
         self.camera_memo: dict[tuple[str | None, ...], str] = {}
         self.ready = asyncio.Event()
         # one answer for all browsers that look at the same part of the map between two changes
@@ -99,7 +95,7 @@ class Board:
                 with self._services.live.subscribe() as changes:
                     await self.load()
                     while True:
-                        changed = self._cameras_changed or self._states_changed
+                        changed = self._cameras_changed or self._boxes_changed
                         wait_s = CAMERAS_EVERY_S if changed else FIGURES_EVERY_S
                         await self.apply(await _batch(changes, wait_s))
             except Exception:  # the supervisor of the live view: a lost database must not end it
@@ -180,53 +176,57 @@ class Board:
         return places
 
     def _note_cameras(self, changes: list[ChangeView]) -> None:
-        """Keep which cameras have another state; what else may change of boxes and cameras is rare."""
+        """Keep which cameras and boxes are no longer as they were."""
         for change in changes:
-            if change.topic == "camera" and change.action in {*Freshness}:
+            if change.topic == "camera":
                 edge, _, camera = change.ref.partition("/")
-                self._states_changed.add((edge, camera))
-            elif change.topic in {"camera", "edge"}:
-                self._cameras_changed = True
+                self._cameras_changed.add((edge, camera))
+            elif change.topic == "edge":
+                self._boxes_changed.add(change.ref)
 
     async def _refresh_cameras(self) -> None:
-        """Read the cameras again when it is time; many boxes report, and one look serves all."""
-        now = asyncio.get_running_loop().time()
-        changed = self._cameras_changed or bool(self._states_changed)
-        figures = now >= self._figures_read + FIGURES_EVERY_S
-        if not figures and not (changed and now >= self._cameras_read + CAMERAS_EVERY_S):
+        """Read what changed of the cameras when it is time; many boxes report, and one look serves all."""
+        since_s = asyncio.get_running_loop().time() - self._cameras_told
+        changed = bool(self._cameras_changed or self._boxes_changed)
+        if since_s < (CAMERAS_EVERY_S if changed else FIGURES_EVERY_S):
             return
-        if figures or self._cameras_changed or len(self._states_changed) > PAGE_READ:
-            await self._read_cameras()
-        else:
-            await self._read_states()
-        self.map_answer.cache_clear()
+        if changed:
+            await self._read_changed()
+            self.map_answer.cache_clear()
+        self._cameras_told = asyncio.get_running_loop().time()
         await self._tell(self._camera_listeners)
 
     async def _read_cameras(self) -> None:
-        self._cameras_changed = False
-        self._states_changed.clear()
-        cameras = await run_in_threadpool(self._services.fleet.list_cameras)
-        self.edges = await run_in_threadpool(self._services.fleet.list_edges)
-        self._keep_cameras(cameras, await run_in_threadpool(CameraMap, cameras))
-        self._figures_read = self._cameras_read
+        """Read all cameras: when the console starts, and when there are new ones."""
+        self._cameras_changed.clear()
+        self._boxes_changed.clear()
+        fleet = await run_in_threadpool(self._read_fleet)
+        self.fleet, self._among = fleet, {None: None}
+        self.camera_memo.clear()
+        self.map_answer.cache_clear()
+        self._cameras_told = asyncio.get_running_loop().time()
 
-    async def _read_states(self) -> None:
-        """Read the few cameras that have another state: of a whole city it is some in every look."""
-        wanted = frozenset(self._states_changed)
-        self._states_changed.clear()
-        found = await run_in_threadpool(self._services.fleet.list_cameras, only=wanted)
-        now = {(camera.edge, camera.camera): camera for camera in found}
-        cameras = tuple(now.pop((camera.edge, camera.camera), camera) for camera in self.cameras)
-        if now:  # cameras that were not there before
+    def _read_fleet(self) -> Fleet:
+        fleet = self._services.fleet
+        return Fleet(fleet.camera_states(), fleet.boxes_away())
+
+    async def _read_changed(self) -> None:
+        """Read the few cameras and boxes that changed: of a whole city it is some in every look."""
+        keys, boxes = frozenset(self._cameras_changed), frozenset(self._boxes_changed)
+        if len(keys) + len(boxes) > PAGE_READ:
             await self._read_cameras()
             return
-        self._keep_cameras(cameras, self._maps[None].with_states_of(found))
-
-    def _keep_cameras(self, cameras: tuple[CameraView, ...], on_map: CameraMap) -> None:
-        self.cameras = cameras
+        self._cameras_changed.clear()
+        self._boxes_changed.clear()
+        service = self._services.fleet
+        found = await run_in_threadpool(lambda: list(service.camera_states(keys)) if keys else [])
+        away = await run_in_threadpool(service.boxes_away, boxes) if boxes else frozenset()
+        if not self.fleet.update(found):
+            await self._read_cameras()
+            return
+        self.fleet.set_away(boxes, away)
+        self._among = {None: None}  # one of them may stand elsewhere now
         self.camera_memo.clear()
-        self._cameras_in, self._maps = {None: cameras}, {None: on_map}
-        self._cameras_read = asyncio.get_running_loop().time()
 
     def _publish(self, *, places: bool = True) -> None:
         if places:
@@ -262,23 +262,21 @@ class Board:
         return (row for key, row in self.rows.items() if within.covers(self._reach[key]))
 
     async def look(self, within: Within) -> None:
-        """Find the cameras of somebody's part of the city, for :meth:`cameras_of` until the next await."""
-        while within.area not in self._cameras_in:
-            find, cameras = self._services.areas.cameras_in, self.cameras
-            found = await run_in_threadpool(find, within.area, cameras)
-            if cameras is self.cameras:  # else they were read again meanwhile
-                self._cameras_in[within.area] = found
+        """Find the cameras of somebody's part of the city, for :meth:`among` until the next await."""
+        area = within.area
+        while area is not None and area not in self._among:
+            inside, fleet = self._services.areas.inside, self.fleet
+            found = await run_in_threadpool(inside, area, fleet.lat.copy(), fleet.lon.copy())
+            if fleet is self.fleet:  # else they were read again meanwhile
+                self._among[area] = found
 
-    def cameras_of(self, within: Within) -> tuple[CameraView, ...]:
+    def among(self, within: Within) -> Indices | None:
         """Return the cameras that stand in somebody's part of the city; call :meth:`look` before."""
-        return self._cameras_in[within.area]
+        return self._among[within.area]
 
-    def edges_of(self, within: Within) -> tuple[EdgeView, ...]:
-        """Return the boxes of those cameras; call :meth:`look` before."""
-        if within.area is None:
-            return self.edges
-        mine = {camera.edge for camera in self.cameras_of(within)}
-        return tuple(edge for edge in self.edges if edge.id in mine)
+    def camera(self, within: Within, edge: str, camera: str) -> CameraLine | None:
+        """Return one of those cameras, None if there is none such; call :meth:`look` before."""
+        return self.fleet.find(edge, camera, self.among(within))
 
     def leave(self, member: Member) -> None:
         """Take a browser off its list; a list without browsers is forgotten."""
@@ -310,14 +308,14 @@ class Board:
 
     def _map_answer(self, wanted: QueueFilter, view: Viewport, fleet: bool) -> bytes:  # noqa: FBT001 - the cache's key
         within = wanted.within
-        if fleet and within.area not in self._maps:
-            self._maps[within.area] = CameraMap(self.cameras_of(within))
-        cameras = self._maps[within.area] if fleet else CameraMap(())
-        spots = {key: spot for key, spot in self.spots.items() if within.covers(self._reach[key])}
+        among = self.among(within)
+        spots = self.spots
+        if within:
+            spots = {key: spot for key, spot in spots.items() if within.covers(self._reach[key])}
         answer: dict[str, Any] = {
             "incidents": cluster_incidents(self.rows, spots, wanted, view),
-            "cameras": cameras.cluster(view),
-            "bounds": bounds(spots.values(), cameras.bounds),
+            "cameras": self.fleet.cluster(view, among) if fleet else [],
+            "bounds": bounds(spots.values(), self.fleet.bounds(among) if fleet else None),
         }
         return json.dumps(answer).encode()
 

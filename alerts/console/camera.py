@@ -12,14 +12,15 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from alerts import texts as shared
 from alerts.console.context import Visitor
 from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CameraPicture, Node
+from alerts.console.fleet import CameraLine
 from alerts.console.formats import local
 from alerts.console.imports import Import, import_dialog
 from alerts.console.shell import attributes, el, frame
-from alerts.console.wall import why_blind
+from alerts.console.texts import CAMERA_STATES
+from alerts.console.wall import camera_path, why_blind
 from alerts.services.errors import NotFound
 from alerts.services.rights import Right
 from alerts.services.views import CameraView
@@ -43,10 +44,17 @@ class CameraPage(Dialogs):
     right = Right.ADMIN
 
     def __init__(
-        self, visitor: Visitor, client: Client, camera: CameraView, zones: CameraZones | None, preset: str
+        self,
+        visitor: Visitor,
+        client: Client,
+        line: CameraLine,
+        camera: CameraView,
+        zones: CameraZones | None,
+        preset: str,
     ) -> None:
         """Keep what is shown; ``zones`` is None where central does not hold the box's configuration."""
         super().__init__(visitor, client)
+        self._line = line
         self._camera = camera
         self._zones = zones
         views = zones.views if zones else ()
@@ -80,7 +88,7 @@ class CameraPage(Dialogs):
             with el("section", "tw-title"):
                 el("h1", text=name)
                 with el("div", "tw-sub"):
-                    el("span", text=why_blind(camera, words))
+                    el("span", text=why_blind(self._line, words))
                     el("span", text=f"{camera.edge} · {camera.site}")
                 el("div", "tw-gap")
                 back = attributes(el("a", "tw-btn tw-hide-phone"), href=f"{base}/cameras", data_key="Escape")
@@ -90,7 +98,7 @@ class CameraPage(Dialogs):
             with el("section"):
                 picture = CameraPicture(
                     {key: words(key) for key in _TEXTS},
-                    url=f"{base}/api/v1/cameras/{camera.edge}/{camera.camera}/live",
+                    url=f"{base}/api/v1{camera_path(camera.edge, camera.camera)}/live",
                     zones=_plain(self._view),
                     ruled=sorted(self._view.ruled) if self._view else [],
                     editable=self._edits and self._view is not None,
@@ -105,7 +113,7 @@ class CameraPage(Dialogs):
         camera, words, zone = self._camera, self._words, self.visitor.console.zone
         seen = local(camera.last_captured_at, zone) if camera.last_captured_at else ""
         pairs = [
-            ("state", words.name(shared.FRESHNESS, camera.state)),
+            ("state", words.name(CAMERA_STATES, self._line.state)),
             ("since", local(camera.state_since, zone)),
             ("last_picture", seen),
             ("coverage", f"{camera.covered_s:.0f} s"),
@@ -141,7 +149,7 @@ class CameraPage(Dialogs):
     def _presets(self, zones: CameraZones) -> None:
         if len(zones.views) < 2:
             return
-        here = f"{self.visitor.base}/cameras/{self._camera.edge}/{self._camera.camera}"
+        here = self.visitor.base + camera_path(self._camera.edge, self._camera.camera)
         with el("div", "tw-bar"):
             for view in zones.views:
                 chip = attributes(el("a", "tw-chip", view.preset), href=f"{here}?preset={view.preset}")
@@ -225,14 +233,15 @@ def _plain(view: ViewZones | None) -> list[dict[str, Any]]:
 
 async def camera_page(visitor: Visitor, client: Client, request: Request) -> Response | None:
     """``/cameras/{edge}/{camera}``: a camera that stands in the visitor's part of the city."""
-    board, key = visitor.console.board, (request.path_params["edge"], request.path_params["camera"])
+    board, edge, name = visitor.console.board, request.path_params["edge"], request.path_params["camera"]
     await board.look(visitor.user.within)
-    seen = board.cameras_of(visitor.user.within)
-    camera = next((one for one in seen if (one.edge, one.camera) == key), None)
-    if camera is None:
+    line = board.camera(visitor.user.within, edge, name)
+    views = await run_in_threadpool(visitor.console.services.fleet.list_cameras, only=[(edge, name)])
+    if line is None or not views:
         return HTMLResponse(visitor.words("no_camera"), status_code=404)
+    camera = views[0]
     zones = await run_in_threadpool(_zones, visitor, camera)
-    CameraPage(visitor, client, camera, zones, request.query_params.get("preset", "")).build()
+    CameraPage(visitor, client, line, camera, zones, request.query_params.get("preset", "")).build()
     return None
 
 

@@ -188,6 +188,11 @@ SEVERITIES: dict[int, tuple[str, str]] = {
     4: ("设备", "Technical"),
 }
 
+# a camera as the wall shows it: what its box says, unless that is away
+CAMERA_STATES: dict[str, tuple[str, str]] = {"offline": TEXTS["offline"]} | {
+    str(state): names for state, names in shared.FRESHNESS.items()
+}
+
 # what rules measure; an unknown name is shown as it is, with the unit its ending says
 MEASURES: dict[str, tuple[str, str]] = {
     "dwell_s": ("停留时长", "Dwell"),

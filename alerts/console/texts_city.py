@@ -166,6 +166,12 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "count_areas": ("{count} 个区域", "{count} areas"),
     "count_shifts": ("{count} 个班次", "{count} shifts"),
+    # cameras and boxes
+    "find_camera": ("摄像机、设备…", "Camera or box…"),
+    "cameras_none_such": ("没有符合条件的摄像机", "No camera matches"),
+    "page_before": ("上一页", "Page before"),
+    "page_after": ("下一页", "Next page"),
+    "from_to_of": ("第 {first}–{last} 个，共 {count} 个", "{first} to {last} of {count}"),
     # a camera and its zones
     "no_camera": ("没有这台摄像机", "There is no such camera"),
     "live_wait": ("正在获取画面…", "The picture is on its way…"),

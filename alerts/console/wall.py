@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from html import escape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from fastapi.responses import Response
 from nicegui import Client, json, ui
@@ -15,13 +14,13 @@ from alerts import texts as shared
 from alerts.console.board import Board
 from alerts.console.context import Visitor, on_gone, push
 from alerts.console.elements import CityMap, Node, Queue
+from alerts.console.fleet import STATES, CameraLine, Fleet, Indices
 from alerts.console.formats import local
 from alerts.console.rows import PAGE, STATE_CHOICES, QueueFilter, Selection
 from alerts.console.shell import attributes, el, frame, html
-from alerts.console.texts import Words
+from alerts.console.texts import CAMERA_STATES, Words
 from alerts.messages import Kind
 from alerts.services.rights import Right
-from alerts.services.views import CameraView
 from towerwatch.timebase import utc_now
 
 _TROUBLE_SHOWN = 12
@@ -190,47 +189,52 @@ async def wall_page(visitor: Visitor, client: Client, request: Request) -> Respo
 
 
 def strip_html(visitor: Visitor) -> str:
-    """Return the line of cameras, made once per reading of the cameras for all browsers alike."""
+    """Return the line of cameras, made once per change of the cameras for all browsers alike."""
     board, words, within = visitor.console.board, visitor.words, visitor.user.within
     key = ("strip", words.language, visitor.base, within.area)
     if key not in board.camera_memo:
-        board.camera_memo[key] = _strip(board.cameras_of(within), words, visitor.base)
+        board.camera_memo[key] = _strip(board.fleet, board.among(within), words, visitor.base)
     return board.camera_memo[key]
 
 
-def _strip(cameras: tuple[CameraView, ...], words: Words, base: str) -> str:
+def _strip(fleet: Fleet, among: Indices | None, words: Words, base: str) -> str:
     """Say how many are fresh, and name each that is not, with its reason."""
-    states = Counter(camera.state for camera in cameras)
+    counts = fleet.counts(among)
     parts = [f'<a href="{base}/cameras" class="tw-dim">{escape(words("cameras"))}</a>']
-    for state, tone in (
-        ("fresh", "tw-ok"),
-        ("stale", "tw-warn"),
-        ("blind", "tw-bad"),
-        ("starting", "tw-dim"),
-    ):
-        if states[state] or state == "fresh":
-            name = escape(words.name(shared.FRESHNESS, state))
-            parts.append(f'<span class="{tone}"><b>{states[state]}</b>{name}</span>')
-    trouble = [camera for camera in cameras if camera.state != "fresh"]
-    trouble.sort(key=lambda camera: camera.state_since, reverse=True)
+    for state in reversed(STATES):
+        if counts[state] or state == "fresh":
+            name = escape(words.name(CAMERA_STATES, state))
+            link = f'<a class="tw-count-{state}" href="{base}/cameras?state={state}">'
+            parts.append(f"{link}<b>{counts[state]}</b>{name}</a>")
+    trouble = fleet.trouble(among, _TROUBLE_SHOWN)
     lines = [
-        f'<div class="tw-cam-line"><span class="tw-dot tw-dot-{escape(camera.state)}"></span>'
-        f"<span>{escape(camera.name or camera.camera)}</span>"
-        f'<span class="tw-dim">{escape(why_blind(camera, words))}</span></div>'
-        for camera in trouble[:_TROUBLE_SHOWN]
+        f'<a class="tw-cam-line" href="{base}{escape(camera_path(camera.edge, camera.camera))}">'
+        f'<span class="tw-dot tw-dot-{camera.state}"></span><span>{escape(camera.name)}</span>'
+        f'<span class="tw-dim">{escape(why_blind(camera, words))}</span></a>'
+        for camera in trouble
     ]
-    if len(trouble) > _TROUBLE_SHOWN:
-        lines.append(f'<a class="tw-dim" href="{base}/cameras">+{len(trouble) - _TROUBLE_SHOWN}</a>')
+    total = sum(counts.values())
+    left = total - counts["fresh"] - len(trouble)
+    if left:
+        lines.append(f'<a class="tw-dim" href="{base}/cameras">+{left}</a>')
     if not trouble:
-        text = words("cameras_all_fresh") if cameras else words("cameras_none")
-        lines.append(f'<div class="tw-dim">{escape(text)}</div>')
+        lines.append(
+            f'<div class="tw-dim">{escape(words("cameras_all_fresh" if total else "cameras_none"))}</div>'
+        )
     return f'<div class="tw-strip-head">{"".join(parts)}</div><div class="tw-cams">{"".join(lines)}</div>'
 
 
-def why_blind(camera: CameraView, words: Words) -> str:
+def camera_path(edge: str, camera: str) -> str:
+    """Return the path of a camera's page."""
+    return f"/cameras/{quote(edge, safe='')}/{quote(camera, safe='')}"
+
+
+def why_blind(camera: CameraLine, words: Words) -> str:
     """Return the state of a camera and its reason in one phrase."""
-    state = words.name(shared.FRESHNESS, camera.state)
-    return f"{state} · {words.name(shared.BLIND_REASONS, camera.reason)}" if camera.reason else state
+    state = words.name(CAMERA_STATES, camera.state)
+    if camera.reason is None or camera.state == "offline":
+        return state
+    return f"{state} · {words.name(shared.BLIND_REASONS, camera.reason)}"
 
 
 def _state(shown: Selection, wanted: QueueFilter) -> dict[str, Any]:

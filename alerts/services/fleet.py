@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, case, func, or_, select, tuple_
 
 from alerts.areas.placing import place_incident
 from alerts.messages import Freshness
@@ -18,6 +19,20 @@ from alerts.store.tables import Camera, Edge, Incident, OutboxStream, Part
 from towerwatch.timebase import utc_now
 
 MAX_NAME = 128
+_AT_ONCE = 2000  # rows of the whole city that are held at a time
+
+
+class CameraState(NamedTuple):
+    """What changes of a camera only with its state or its place; ``state`` as its box says it."""
+
+    edge: str
+    camera: str
+    name: str | None
+    lat_deg: float | None
+    lon_deg: float | None
+    state: str
+    reason: str | None
+    state_since: datetime
 
 
 class FleetService:
@@ -51,15 +66,57 @@ class FleetService:
             # tens of thousands, which their own tables hold: nothing is checked again
             return tuple(CameraView.model_construct(**row) for row in session.execute(query).mappings())
 
+    def camera_states(self, only: Collection[tuple[str, str]] | None = None) -> Iterator[CameraState]:
+        """Yield the state of all cameras by box and name, or of ``only`` some."""
+        query = select(*(getattr(Camera, name) for name in CameraState._fields))
+        if only is not None:
+            query = query.where(tuple_(Camera.edge, Camera.camera).in_(only))
+        ordered = query.order_by(Camera.edge, Camera.camera).execution_options(yield_per=_AT_ONCE)
+        with self._database.read() as session:
+            for row in session.execute(ordered):
+                yield CameraState._make(row)
+
+    def boxes_away(self, only: Collection[str] | None = None) -> frozenset[str]:
+        """Return the boxes that are offline or silent, or which of ``only`` some."""
+        query = select(Edge.id).where(or_(~Edge.online, Edge.silent_alert_id.is_not(None)))
+        if only is not None:
+            query = query.where(Edge.id.in_(only))
+        with self._database.read() as session:
+            return frozenset(session.scalars(query))
+
     def list_edges(self) -> tuple[EdgeView, ...]:
         """Return all boxes by id."""
+        return self._edges(select(Edge).order_by(Edge.id))
+
+    def find_edges(
+        self, text: str = "", *, among: Collection[str] | None = None, start: int = 0, limit: int = 100
+    ) -> tuple[tuple[EdgeView, ...], int]:
+        """Return a page of the boxes that are called like ``text``, those away first, and their number."""
+        query = select(Edge)
+        if text:
+            query = query.where(
+                Edge.id.icontains(text, autoescape=True) | Edge.site.icontains(text, autoescape=True)
+            )
+        if among is not None:
+            query = query.where(Edge.id.in_(among))
+        worst = case((Edge.silent_alert_id.is_not(None), 0), (~Edge.online, 1), else_=2)
         with self._database.read() as session:
-            edges = session.scalars(select(Edge).order_by(Edge.id)).all()
+            count = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+        return self._edges(query.order_by(worst, Edge.id).offset(start).limit(limit), few=True), count
+
+    def _edges(self, query: Select[tuple[Edge]], *, few: bool = False) -> tuple[EdgeView, ...]:
+        with self._database.read() as session:
+            edges = session.scalars(query).all()
+            ids = [edge.id for edge in edges]
+            of_cameras, of_streams = select(Camera.edge, Camera.state), select(OutboxStream)
+            if few:
+                of_cameras = of_cameras.where(Camera.edge.in_(ids))
+                of_streams = of_streams.where(OutboxStream.edge.in_(ids))
             states: dict[str, list[str]] = defaultdict(list)
-            for edge, state in session.execute(select(Camera.edge, Camera.state)):
+            for edge, state in session.execute(of_cameras):
                 states[edge].append(state)
             streams: dict[str, list[OutboxStream]] = defaultdict(list)
-            for stream in session.scalars(select(OutboxStream)):
+            for stream in session.scalars(of_streams):
                 streams[stream.edge].append(stream)
             return tuple(_edge_view(edge, states[edge.id], streams[edge.id]) for edge in edges)
 
@@ -122,6 +179,7 @@ def _camera_view(row: Camera, site: str) -> CameraView:
         dropped=row.dropped,
         lag_p95_ms=row.lag_p95_ms,
         interval_s=row.interval_s,
+        gap_p95_s=row.gap_p95_s,
         reported_at=row.reported_at,
     )
 
@@ -145,6 +203,7 @@ def _edge_view(row: Edge, camera_states: list[str], streams: list[OutboxStream])
         disk_free_bytes=row.disk_free_bytes,
         workers_restarted=row.workers_restarted,
         config_sha256=row.config_sha256,
+        stretch=row.stretch,
         missing_messages=sum(last - first + 1 for stream in streams for first, last in stream.missing),
         lost_messages=sum(stream.lost for stream in streams),
         cameras=len(camera_states),

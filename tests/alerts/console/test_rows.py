@@ -1,15 +1,12 @@
 """The live list as pure functions: filters, order, differences, clusters."""
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.console.camera_map import CameraMap
 from alerts.console.rows import (
     PAGE,
     QueueFilter,
@@ -24,7 +21,7 @@ from alerts.console.rows import (
     spot_of,
 )
 from alerts.messages import Kind
-from alerts.services.views import CameraView, IncidentSummary, PlaceView
+from alerts.services.views import IncidentSummary, PlaceView
 from alerts.states import State
 
 AT = datetime(2026, 11, 24, 5, 0, tzinfo=UTC)
@@ -68,28 +65,6 @@ def summary(**fields: object) -> IncidentSummary:
         "actions": (),
     }
     return IncidentSummary.model_validate(values | fields)
-
-
-def camera(name: str, state: str, lat: float | None, lon: float | None) -> CameraView:
-    return CameraView(
-        edge="box-1",
-        site="riverside",
-        camera=name,
-        name=None,
-        lat_deg=lat,
-        lon_deg=lon,
-        state=state,
-        reason=None,
-        detail="",
-        state_since=AT,
-        last_captured_at=AT,
-        covered_s=30,
-        analysed=15,
-        dropped=0,
-        lag_p95_ms=None,
-        interval_s=2,
-        reported_at=AT,
-    )
 
 
 @pytest.mark.parametrize(
@@ -204,30 +179,5 @@ def test_near_incidents_become_one_number_and_part_as_the_map_comes_nearer() -> 
 
 def test_bounds_hold_all_that_has_a_place() -> None:
     assert bounds([], None) is None
-    cameras = CameraMap([camera("a", "fresh", 30.0, 115.0), camera("b", "fresh", None, None)])
-    assert bounds([Spot(31.0, 114.0, None)], cameras.bounds) == (114.0, 30.0, 115.0, 31.0)
-
-
-def test_cluster_of_cameras_is_as_bad_as_its_worst() -> None:
-    cameras = [camera(f"c{n}", "fresh", 30.5, 114.3) for n in range(4)]
-    cameras += [camera("blind", "blind", 30.5, 114.3), camera("nowhere", "fresh", None, None)]
-    city = CameraMap(cameras)
-    far = Viewport.parse("110,29,118,32", 6)
-    (mark,) = city.cluster(far)
-    assert (mark["n"], mark["state"], mark["title"]) == (5, "blind", "c0, c1, c2 …")
-    assert city.cluster(Viewport.parse("0,0,1,1", 6)) == []
-    (mended,) = city.with_states_of([camera("blind", "stale", 30.5, 114.3)]).cluster(far)
-    assert (mended["n"], mended["state"]) == (5, "stale")
-    assert city.cluster(far) == [mark]
-
-
-def test_cameras_are_gathered_in_the_cells_in_which_incidents_are() -> None:
-    rng = np.random.default_rng(7)
-    cameras = [
-        camera(f"c{n}", "fresh", float(rng.uniform(-89, 89)), float(rng.uniform(-180, 180)))
-        for n in range(500)
-    ]
-    for zoom in (0, 3, 12):
-        view = Viewport.parse("-180,-90,180,90", zoom)
-        cells = Counter(view.cell(c.lat_deg or 0.0, c.lon_deg or 0.0) for c in cameras)
-        assert sorted(mark["n"] for mark in CameraMap(cameras).cluster(view)) == sorted(cells.values())
+    cameras = (115.0, 30.0, 115.0, 30.0)
+    assert bounds([Spot(31.0, 114.0, None)], cameras) == (114.0, 30.0, 115.0, 31.0)
