@@ -20,8 +20,8 @@ from alerts.apply import refresh_incident
 from alerts.messages import HealthMessage, Kind, Phase, StatusMessage
 from alerts.silence import close_silence
 from alerts.store import journal
-from alerts.store.camera_health import keep_health
 from alerts.store.database import Database
+from alerts.store.health_rows import keep_boxes, keep_cameras
 from alerts.store.tables import Alert, Edge, InboxRow, Incident, OutboxStream
 from towerwatch.logs import get_logger
 
@@ -56,16 +56,8 @@ def apply_status(session: Session, edge: Edge, message: StatusMessage, now: date
         close_silence(session, edge, now)
 
 
-def apply_health(session: Session, edge: Edge, message: HealthMessage, now: datetime) -> None:
-    """Keep what a part of a health round says of the box itself; :func:`apply_rounds` does the rest."""
-    edge.health_at, edge.health_received_at = message.at, now
-    edge.health_period_s = message.period_s
-    edge.boot_id, edge.version = message.boot_id, message.version
-    edge.clock_synchronised, edge.clock_offset_ms = message.clock.synchronised, message.clock.offset_ms
-    edge.outbox = message.outbox.model_dump(mode="json")
-    edge.disk_free_bytes = message.disk_free_bytes
-    edge.workers_restarted = message.workers_restarted
-    edge.config_sha256 = message.config_sha256
+def apply_health(session: Session, edge: Edge, now: datetime) -> None:
+    """Hear from a part of a health round that its box lives; :func:`apply_rounds` keeps what it says."""
     if not edge.online:  # health is proof enough, should the retained status have been lost
         edge.online, edge.status_received_at = True, now
         journal.changed(session, "edge", edge.id, "online")
@@ -80,7 +72,7 @@ def apply_rounds(
     *,
     lost_after: int,
 ) -> None:
-    """Keep what parts of health rounds say of cameras; reconcile open alerts where a round is complete.
+    """Keep what parts of health rounds say; reconcile open alerts where a round is complete.
 
     The boxes are locked by the caller. Each table is asked and written once for all messages together.
     """
@@ -94,7 +86,8 @@ def apply_rounds(
         if open_ids is not None and message.outbox.depth == 0:
             rounds.append(Round(edge, open_ids))
     cameras = ((edge.id, camera) for edge, message in said for camera in message.cameras)
-    changed = keep_health(database, session, cameras, now)
+    keep_boxes(database, session, {edge.id: message for edge, message in said}, now)
+    changed = keep_cameras(database, session, cameras, now)
     journal.cameras_changed(session, ((f"{box}/{camera}", state) for box, camera, state in changed))
     _reconcile_all(database, session, rounds, lost_after)
 
@@ -102,7 +95,9 @@ def apply_rounds(
 def _streams_of(
     session: Session, said: Sequence[tuple[Edge, HealthMessage]]
 ) -> dict[tuple[str, str], OutboxStream]:
-    found = session.scalars(select(OutboxStream).where(OutboxStream.edge.in_({edge.id for edge, _ in said})))
+    """Return the outboxes of boxes of which something is missing."""
+    of_these = OutboxStream.edge.in_({edge.id for edge, _ in said})
+    found = session.scalars(select(OutboxStream).where(of_these, OutboxStream.missing != []))
     return {(row.edge, row.outbox_id): row for row in found}
 
 
@@ -122,7 +117,7 @@ def note_sequences(session: Session, came: Mapping[tuple[str, str], Iterable[int
 
 
 def _keep_gaps(row: OutboxStream | None, message: HealthMessage, now: datetime) -> None:
-    if row is None or not row.missing:
+    if row is None:
         return
     kept_from = message.outbox.first_seq if message.outbox.depth else row.highest_seq + 1
     after = gaps.give_up_below(_seen(row), kept_from)
@@ -150,45 +145,38 @@ def _complete_round(edge: Edge, message: HealthMessage) -> set[str] | None:
     if len(have) < message.parts:
         edge.health_round = {"at": stamp, "parts": message.parts, "have": have}
         return None
-    edge.health_round = {}
+    if edge.health_round:
+        edge.health_round = {}
     return {alert_id for ids in have.values() for alert_id in ids}
 
 
 def _reconcile_all(database: Database, session: Session, rounds: Sequence[Round], lost_after: int) -> None:
     if not rounds:
         return
-    boxes = {one.edge.id for one in rounds}
-    here: dict[str, list[Alert]] = defaultdict(list)
-    for alert in session.scalars(
-        select(Alert).where(
-            Alert.edge.in_(boxes), Alert.phase != Phase.CLOSED, Alert.kind != Kind.EDGE_SILENT
-        )
-    ):
-        here[alert.edge].append(alert)
-    ids = {alert.id for alerts in here.values() for alert in alerts}
-    ids |= {alert_id for one in rounds for alert_id in one.on_box}
-    if not ids and not any(one.edge.unknown_open for one in rounds):
-        return
-    waiting, known = _in_inbox(session, ids), _not_lost(session, ids)
+    here = _open_here(session, {one.edge.id for one in rounds})
+    unsure = {alert_id for one in rounds for alert_id in one.on_box ^ here[one.edge.id].keys()}
+    waiting, known = (_in_inbox(session, unsure), _not_lost(session, unsure)) if unsure else (set(), set())
     for one in rounds:
-        _count_misses(database, session, one, here[one.edge.id], waiting, lost_after)
-        _ask_for_unknown(session, one, known | waiting)
+        of_box = here[one.edge.id]
+        for alert_id, missed in of_box.items():
+            if alert_id in one.on_box:
+                if missed:
+                    session.get_one(Alert, alert_id).missed_rounds = of_box[alert_id] = 0
+            elif alert_id not in waiting:
+                of_box[alert_id] += 1
+                _miss(database, session, session.get_one(Alert, alert_id), lost_after)
+        _ask_for_unknown(session, one, known | waiting | of_box.keys())
 
 
-def _count_misses(
-    database: Database,
-    session: Session,
-    one: Round,
-    here: Sequence[Alert],
-    waiting: set[str],
-    lost_after: int,
-) -> None:
-    for alert in here:
-        if alert.id in one.on_box:
-            if alert.missed_rounds:
-                alert.missed_rounds = 0
-        elif alert.id not in waiting and alert.phase != Phase.CLOSED:
-            _miss(database, session, alert, lost_after)
+def _open_here(session: Session, boxes: set[str]) -> dict[str, dict[str, int]]:
+    """Return what central believes to be open on boxes, and how many rounds have not known it."""
+    query = select(Alert.edge, Alert.id, Alert.missed_rounds).where(
+        Alert.edge.in_(boxes), Alert.phase != Phase.CLOSED, Alert.kind != Kind.EDGE_SILENT
+    )
+    here: dict[str, dict[str, int]] = defaultdict(dict)
+    for edge, alert_id, missed in session.execute(query):
+        here[edge][alert_id] = missed
+    return here
 
 
 def _ask_for_unknown(session: Session, one: Round, known: set[str]) -> None:
@@ -223,7 +211,7 @@ def _not_lost(session: Session, alert_ids: set[str]) -> set[str]:
 def _miss(database: Database, session: Session, alert: Alert, lost_after: int) -> None:
     """Count one more round in which the box does not know the alert; close it after enough of them."""
     alert.missed_rounds += 1
-    if alert.missed_rounds < lost_after:
+    if alert.missed_rounds < lost_after or alert.phase == Phase.CLOSED:
         return
     database.lock(session, f"alert {alert.id}")
     incident = session.get(Incident, alert.incident_id, with_for_update=True, populate_existing=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, select, true
 from sqlalchemy.exc import DBAPIError, OperationalError, StatementError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from alerts import commands
 from alerts.health import apply_health, apply_rounds, apply_status, note_sequences
@@ -46,6 +46,18 @@ MAX_REASON = 1024
 MAX_LETTERS_OF_TOPIC = 500
 MAX_LETTERS = 20_000
 _HEX32 = re.compile(r"[0-9a-f]{32}")
+# what of a box decides how a message of it is taken; the rest is written alone
+_DECIDING = (
+    Edge.site,
+    Edge.revoked_at,
+    Edge.online,
+    Edge.status_at,
+    Edge.status_received_at,
+    Edge.silent_alert_id,
+    Edge.silent_since,
+    Edge.health_round,
+    Edge.unknown_open,
+)
 # what a value that fits the contract and no column raises: the database's own refusal, or its driver's
 REFUSED = (StatementError, OverflowError, ValueError)
 
@@ -221,7 +233,13 @@ class Inbox:
         return found
 
     def _load_edges(self, session: Session, sites: dict[str, str]) -> dict[str, Edge]:
-        query = select(Edge).where(Edge.id.in_(sorted(sites))).order_by(Edge.id).with_for_update()
+        query = (
+            select(Edge)
+            .options(load_only(*_DECIDING))
+            .where(Edge.id.in_(sorted(sites)))
+            .order_by(Edge.id)
+            .with_for_update()
+        )
         return {edge.id: edge for edge in session.scalars(query)}
 
     def _insert_alerts(
@@ -247,8 +265,8 @@ class Inbox:
         match item.message:
             case StatusMessage() as status:
                 apply_status(session, edge, status, now)
-            case HealthMessage() as health:
-                apply_health(session, edge, health, now)
+            case HealthMessage():
+                apply_health(session, edge, now)
             case ReplyMessage() as reply:
                 if not commands.answered(session, edge.id, reply):
                     bad.append(Bad(item.raw, f"answers a command {reply.command_id} that was never sent"))

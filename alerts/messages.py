@@ -248,7 +248,7 @@ class HealthMessage(WireModel):
     cameras: Annotated[tuple[CameraHealth, ...], Field(max_length=40)] = ()
     outbox: OutboxHealth
     open_alerts: Annotated[tuple[AlertId, ...], Field(max_length=150)] = ()
-    disk_free_bytes: Annotated[int, Field(ge=0)]
+    disk_free_bytes: Annotated[int, Field(ge=0, lt=2**63)]
     workers_restarted: Annotated[int, Field(ge=0)] = 0
     version: ShortText
     config_sha256: Sha256

@@ -30,6 +30,11 @@ def render(database: Database) -> str:
         _family(lines, "cameras", "cameras by state", "state", grouped(Camera.state))
         online = session.scalar(select(func.count()).select_from(Edge).where(Edge.online)) or 0
         _single(lines, "edges_online", "boxes that are connected", online)
+        stretch = session.scalar(select(func.max(Edge.stretch)).where(Edge.online)) or 1.0
+        _single(lines, "stretch_max", "stretch of the intervals on the box that is loaded most", stretch)
+        overloaded = select(func.count()).select_from(Edge).where(Edge.online, Edge.stretch > 1)
+        stretched = session.scalar(overloaded) or 0
+        _single(lines, "edges_stretched", "boxes that stretch their intervals", stretched)
         letters = session.scalar(select(func.coalesce(func.sum(DeadLetter.times), 0))) or 0
         _single(lines, "dead_letters", "messages that could not be used", letters)
         lost = session.scalar(select(func.coalesce(func.sum(OutboxStream.lost), 0))) or 0
@@ -42,7 +47,7 @@ def _family(lines: list[str], name: str, text: str, label: str, values: Iterable
     lines += [f'towerwatch_{name}{{{label}="{key}"}} {value}' for key, value in values]
 
 
-def _single(lines: list[str], name: str, text: str, value: int) -> None:
+def _single(lines: list[str], name: str, text: str, value: float) -> None:
     lines += [
         f"# HELP towerwatch_{name} {text}",
         f"# TYPE towerwatch_{name} gauge",

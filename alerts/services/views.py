@@ -249,7 +249,7 @@ class AuditPage(View):
 
 
 class CameraView(View):
-    """One camera and its last reported health."""
+    """One camera and its last reported health: ``interval_s`` is wanted between looks, ``gap_p95_s`` was."""
 
     edge: str
     site: str
@@ -267,11 +267,15 @@ class CameraView(View):
     dropped: int
     lag_p95_ms: float | None
     interval_s: float | None
+    gap_p95_s: float | None = None
     reported_at: datetime | None
 
 
 class EdgeView(View):
-    """One box; ``silent`` once central has raised an incident over its silence."""
+    """One box; ``silent`` once central has raised an incident over its silence.
+
+    ``stretch`` is by how much it stretches the intervals of all its cameras, 1 where it keeps them.
+    """
 
     id: str
     site: str
@@ -290,6 +294,7 @@ class EdgeView(View):
     disk_free_bytes: int | None
     workers_restarted: int
     config_sha256: str | None
+    stretch: float | None = None
     missing_messages: int
     lost_messages: int
     cameras: int

@@ -62,6 +62,7 @@ class Edge(Base):
     disk_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
     workers_restarted: Mapped[int] = mapped_column(default=0)
     config_sha256: Mapped[str | None] = mapped_column(Digest)
+    stretch: Mapped[float | None]  # by how much the box stretches the intervals of all its cameras
     # parts of the health round that is coming in: {"at", "parts", "have": {"0": [alert ids]}}
     health_round: Mapped[dict[str, Any]] = mapped_column(default=dict)
     # open on the box and unknown here: {alert id: complete rounds seen so}
@@ -102,6 +103,7 @@ class Camera(Base):
     dropped: Mapped[int] = mapped_column(BigInteger, default=0)
     lag_p95_ms: Mapped[float | None]
     interval_s: Mapped[float | None]
+    gap_p95_s: Mapped[float | None]  # between two pictures that were analysed
     reported_at: Mapped[datetime | None]
 
 

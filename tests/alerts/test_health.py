@@ -27,13 +27,16 @@ def the_edge(services) -> EdgeView:
 
 def test_status_and_health_show_how_a_box_is(database, services):
     cameras = (
-        camera_health("a"),
+        camera_health("a", gap_p95_s=4.5),
         camera_health("b", state=Freshness.BLIND, reason="frozen", detail="same picture for 40 s"),
     )
-    say(database, (status(online=True), "status"), (health(cameras=cameras, depth=4, first_seq=1), "health"))
+    said = health(cameras=cameras, depth=4, first_seq=1, stretch=2.25)
+    say(database, (status(online=True), "status"), (said, "health"))
     edge = the_edge(services)
     assert (edge.online, edge.cameras, edge.cameras_fresh, edge.outbox["depth"]) == (True, 2, 1, 4)
-    assert edge.clock_synchronised is True
+    assert (edge.clock_synchronised, edge.health_at, edge.stretch) == (True, said.at, 2.25)
+    stretched = services.fleet.list_cameras(state=Freshness.FRESH)
+    assert [(c.gap_p95_s, c.last_captured_at) for c in stretched] == [(4.5, cameras[0].last_captured_at)]
     blind = services.fleet.list_cameras(state=Freshness.BLIND)
     assert [(c.camera, c.reason, c.detail) for c in blind] == [("b", "frozen", "same picture for 40 s")]
     assert len(services.fleet.list_cameras(edge="box-1")) == 2
