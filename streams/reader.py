@@ -25,6 +25,9 @@ from streams.packets import Packet, Stamp
 from streams.replay import MediaClock
 
 _GARBAGE_ERRORS = 3  # one broken key frame is a bad line, three without a good one between are garbage
+PILE_S = 0.2
+_WAITED_S = 1e-3  # a packet that is there already comes in a tenth of that
+_PATIENT = frozenset({"keyframes", "none"})
 _TO_ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
 
@@ -82,6 +85,7 @@ def read_video(source: Source, sink: Sink, interval_s: float, garbage_after_s: f
         packets = packets_of(container, stream, source)
         if not source.is_live:
             packets = _in_real_time(packets, sink)
+        packets = _piled_up(packets, sink)
         for packet, stamp in whole_pictures(packets, parsed=source.is_rtsp and codec.name in PARSED_OVER_RTP):
             if sink.pause(0):
                 return
@@ -155,6 +159,24 @@ def _in_real_time(packets: Iterator[Packet], sink: Sink) -> Iterator[Packet]:
         if sink.pause(started_s + at_s - time.monotonic()):
             return
         yield packet
+
+
+def _piled_up(packets: Iterator[Packet], sink: Sink) -> Iterator[Packet]:
+    """Rest after a packet that had to be waited for, and take those that have come meanwhile in one go.
+
+    Waking for each packet cost 6 ms of CPU for a second of 25 of them, resting in between 3. A live source's
+    socket holds what comes meanwhile, or lets the sender wait; stamps are late by :data:`PILE_S` at most.
+    Where more than key frames is decoded, pictures are wanted without delay.
+    """
+    while True:
+        asked_s = time.monotonic()
+        packet = next(packets, None)
+        if packet is None:
+            return
+        waited = time.monotonic() - asked_s > _WAITED_S
+        yield packet
+        if waited and sink.mode.kind in _PATIENT and sink.pause(PILE_S):
+            return
 
 
 def read_folder(folder: Path, sink: Sink) -> None:
