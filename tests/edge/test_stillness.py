@@ -16,9 +16,11 @@ def grainy(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.clip(picture + RNG.normal(0, 1.2, picture.shape), 0, 255).astype(np.uint8)
 
 
-def with_car(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def with_car(
+    picture: npt.NDArray[np.uint8], rows: slice = slice(60, 90), columns: slice = slice(40, 80)
+) -> npt.NDArray[np.uint8]:
     picture = picture.copy()
-    picture[60:90, 40:80] = 250
+    picture[rows, columns] = 250
     return picture
 
 
@@ -27,6 +29,7 @@ def with_car(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     [
         pytest.param(PLACE, 2.0, True, id="grain alone"),
         pytest.param(with_car(PLACE), 2.0, True, id="a car has come"),
+        pytest.param(with_car(PLACE, slice(60, 120), slice(0, 160)), 2.0, True, id="a road full of traffic"),
         pytest.param(PLACE, AGAIN_S, False, id="long ago"),
         pytest.param(PLACE, -1.0, False, id="the clock began anew"),
         pytest.param(np.roll(PLACE, 2, axis=1), 2.0, False, id="turned by two pixels"),
