@@ -32,6 +32,8 @@ RECENT_BOXES = 9
 GAP_INTERVALS = 3.0
 IN_FRONT_FRAC = 0.12  # a box that ends so much lower, in heights of the place, is nearer
 SAME_PLACE_IOU = 0.7  # of a box with a place on which the vehicle has not moved
+MASK_UNSEEN_S = 30.0  # for so long what hides a part may go undetected itself
+BEHIND_IOU = 0.6  # the same of one that is partly hidden, whose box is less exact
 MASKED_FRAC = 0.05
 COVERED_FRAC = 0.75
 ESTABLISHED = 5  # observations with it present, after which a vehicle stood here and did not only pass
@@ -95,7 +97,8 @@ class Spot:
     ``steady_s``: up to when it was present, or found exactly here without a gap, whatever its look;
     ``pending_kept``: the new look came so soon after that nothing can have left and been replaced;
     ``masked``: something stood before a part of it when its look was taken, so that this look is mixed;
-    ``shaded``: something nearer was seen before a part of it since it was last present.
+    ``shaded``: something nearer was seen before a part of it since it was last present, ``masked_s``
+    when that was last so.
     """
 
     key: str
@@ -124,6 +127,7 @@ class Spot:
     pending_kept: bool = False
     masked: bool = False
     shaded: bool = False
+    masked_s: float = -math.inf
     steady_s: float = -math.inf
     jumped_s: float | None = None
     reported: bool = False
@@ -256,6 +260,9 @@ class SpotMemory:
         if found is None and likeness >= self.settings.same:
             self._stays(spot, seen)
             return None
+        if self._is_behind(spot, found, others, seen.monotonic_s):
+            self._is_there(spot, seen)  # what hides a part is in its look: the one of before is kept
+            return None
         spot.is_present = False
         spot.shaded = spot.shaded or (self._is_patient and _is_masked(spot.place, others))
         if self._is_covered(spot, seen, found, others):
@@ -297,7 +304,24 @@ class SpotMemory:
         spot.moved = drifts and not spot.alarmed
         return False
 
+    def _is_behind(self, spot: Spot, found: Seen | None, others: Sequence[Seen], now_s: float) -> bool:
+        """Whether one that was told of is found exactly where it stood, now partly hidden.
+
+        Who parks in the second row boxes it in: no other vehicle can have taken its place since.
+        """
+        if _is_masked(spot.place, others):
+            spot.masked_s = now_s
+        told = spot.alarmed and self._is_patient and now_s - spot.masked_s <= MASK_UNSEEN_S
+        if not told or found is None or iou(found.box, spot.box) < BEHIND_IOU:
+            return False
+        spot.detected(found)
+        return True
+
     def _stays(self, spot: Spot, seen: Observation) -> None:
+        self._is_there(spot, seen)
+        spot.look = looks.blend(spot.look, places_of(seen.frame).take(spot.place), 0.1)
+
+    def _is_there(self, spot: Spot, seen: Observation) -> None:
         spot.present += 1
         spot.counted += 1
         spot.is_present = True
@@ -306,7 +330,6 @@ class SpotMemory:
         spot.shaded = False
         spot.unseen_s = spot.hidden_s = 0.0
         spot.vacant_s = spot.pending = spot.cover = None
-        spot.look = looks.blend(spot.look, places_of(seen.frame).take(spot.place), 0.1)
 
     def _changed(self, spot: Spot, seen: Observation, found: Seen | None, *, kept: bool) -> Spot | None:
         likeness = -1.0 if spot.pending is None else places_of(seen.frame).alike(spot.pending, spot.place)

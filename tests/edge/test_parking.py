@@ -130,6 +130,19 @@ def test_a_lorry_in_front_ends_nothing(start_s: float, length_s: float) -> None:
     assert opened(of_car)[0][1] == at(0)
 
 
+def test_a_car_that_one_in_the_second_row_boxes_in_is_told_of_once() -> None:
+    def scene(t: float) -> list[Thing]:
+        boxed_in = t >= 60
+        before = [car(312, 222, colour=5, detected=t % 20 != 0)] if boxed_in else []
+        return [car(300, detected=not boxed_in or t % 22 != 0), *before]
+
+    events = story(parking(), scene, times(200))
+    starts = [since for _, since in opened(events)]
+    assert len(starts) == 2
+    assert starts[0] == at(0)
+    assert at(58) <= starts[1] <= at(64)
+
+
 def test_a_car_that_leaves_closes_and_the_next_is_another_alert() -> None:
     def scene(t: float) -> list[Thing]:
         if t < 60:
