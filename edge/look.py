@@ -100,6 +100,7 @@ class Places:
     image: npt.NDArray[np.uint8]
     _windows: dict[Box, npt.NDArray[np.float32]] = field(default_factory=dict)
     _patches: dict[Box, npt.NDArray[np.float32]] = field(default_factory=dict)  # normalised
+    _looks: dict[Box, Look] = field(default_factory=dict)
     _unshifted: dict[tuple[Box, bytes], float] = field(default_factory=dict)
     _best: dict[tuple[Box, bytes], float] = field(default_factory=dict)
 
@@ -118,8 +119,10 @@ class Places:
 
     def take(self, box: Box) -> Look:
         """Return the look of a place."""
-        self._cut([box])
-        return _settled(self._patches[box])
+        if box not in self._looks:
+            self._cut([box])
+            self._looks[box] = _settled(self._patches[box])
+        return self._looks[box]
 
     def prepare(self, pairs: Sequence[tuple[Look, Box]]) -> None:
         """Compare looks with places in one go, so that :meth:`alike` knows most of its answers."""
@@ -158,7 +161,9 @@ def blend(old: Look, new: Look, share: float) -> Look:
 
 def _settled(look: Look) -> Look:
     """Round to 8 bits, so that a look that was written down and read back is the very same."""
-    return np.asarray(np.clip(np.round(look * SCALE), -127, 127) / SCALE, np.float32)
+    steps = np.rint(look * np.float32(SCALE))
+    np.minimum(np.maximum(steps, -127, out=steps), 127, out=steps)
+    return np.divide(steps, np.float32(SCALE), out=steps)
 
 
 def encode(look: Look) -> str:

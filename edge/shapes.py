@@ -52,6 +52,17 @@ class Area(StrictModel):
         shape = box(*of)
         return float(shape.intersection(self.polygon).area / shape.area) if shape.area > 0 else 0.0
 
+    def covers_fracs(self, boxes: Sequence[Box]) -> list[float]:
+        """Return the share of each box that lies inside, all in one go."""
+        rows = _rows(boxes)
+        left, top, right, bottom = self.polygon.bounds
+        near = (rows[:, 2] > left) & (rows[:, 0] < right) & (rows[:, 3] > top) & (rows[:, 1] < bottom)
+        near &= areas(rows) > 0
+        shapes = shapely.box(*rows[near].T)
+        shares = np.zeros(len(rows))
+        shares[near] = shapely.area(shapely.intersection(shapes, self.polygon)) / shapely.area(shapes)
+        return [float(share) for share in shares]
+
 
 class Zone(Area):
     """An area that rules speak of by its id."""

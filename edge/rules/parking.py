@@ -69,11 +69,9 @@ class ParkingRule:
         least = self.config.min_confidence or 0.0
         everywhere = vehicles_of(seen.detections, seen, self.config.labels, least)
         self._sizes.learn([one.box for one in everywhere])
-        vehicles = [
-            one
-            for one in everywhere
-            if self.zone.covers_frac(foot_of(one.box)) >= self.config.min_inside_frac / 2
-        ]
+        inside = self.zone.covers_fracs([foot_of(one.box) for one in everywhere])
+        least_frac = self.config.min_inside_frac / 2
+        vehicles = [one for one, share in zip(everywhere, inside, strict=True) if share >= least_frac]
         ended = self._memory.update(seen, vehicles, everywhere)
         findings = [self._over(spot) for spot in ended if spot.reported]
         in_force_since = self._in_force_since(seen.captured_at)

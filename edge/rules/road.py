@@ -126,7 +126,8 @@ class Road:
         now_s = seen.monotonic_s
         everywhere = vehicles_of(seen.detections, seen, self.labels, self.least)
         self._sizes.learn([one.box for one in everywhere])
-        vehicles = [one for one in everywhere if self.zone.covers_frac(foot_of(one.box)) >= 0.5]
+        inside = self.zone.covers_fracs([foot_of(one.box) for one in everywhere])
+        vehicles = [one for one, share in zip(everywhere, inside, strict=True) if share >= 0.5]
         ended = self._memory.update(seen, vehicles, everywhere)
         self._left = [*self._left, *(_Left.of(one) for one in ended if _stood(one))][-LEFT:]
         # a spot of two observations may still be a vehicle that was only slow

@@ -36,6 +36,7 @@ BOXES = st.tuples(st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0.51, 1), st.f
 )
 def test_a_zone_covers_its_share_of_a_box(box: Box, share: float) -> None:
     assert LEFT.covers_frac(box) == pytest.approx(share)
+    assert LEFT.covers_fracs([box, box]) == [LEFT.covers_frac(box)] * 2
 
 
 @pytest.mark.parametrize(
