@@ -157,7 +157,7 @@ class World:
         )
         with self.database.write() as session:
             row = session.get_one(Edge, edge)
-            apply_health(session, row, message, now)
+            apply_health(session, row, now)
             apply_rounds(self.database, session, [(row, message)], now, lost_after=3)
 
     def touch(self, incident_id: int) -> None:
