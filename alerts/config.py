@@ -12,6 +12,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from alerts.catalogue.model import DepartmentId
+from alerts.messages import Kind
 from alerts.outbox import Event, Target
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.secrets import Secret
@@ -182,15 +183,20 @@ class ServeSettings(StrictModel):
         return self.certificate is not None or self.behind_tls_proxy
 
 
+KeepDays = Annotated[int, Field(ge=1, le=36_500)]
+
+
 class EvidenceSettings(StrictModel):
     """What the evidence store takes and keeps.
 
-    The pictures and clips of an incident that is over go ``keep_days`` after it was closed or dismissed; if
-    all of them take more than ``quota_gib``, the oldest of these go earlier. Those of open incidents stay.
+    The pictures and clips of an incident that is over go ``keep_days`` after it was closed or dismissed, or
+    the days that ``keep_days_by_kind`` gives its kind; if all of them take more than ``quota_gib``, the
+    oldest of these go earlier. Those of open incidents stay; what several incidents hold stays for the last.
     """
 
     max_mib: Annotated[int, Field(ge=1, le=4096)] = 64
-    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 180
+    keep_days: KeepDays = 180
+    keep_days_by_kind: dict[Kind, KeepDays] = Field(default_factory=dict)
     quota_gib: Annotated[float, Field(gt=0)] = 500.0
 
 

@@ -1,4 +1,4 @@
-"""How long pictures and clips are kept: by age, and within a quota; those of open incidents always stay.
+"""How long pictures and clips are kept: by kind and age, and within a quota; those of open incidents stay.
 
 What is deleted stays known: its digest, when it went and why are kept and audited, and a box that sends it
 again is heard.
@@ -7,15 +7,17 @@ again is heard.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, func, literal, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from alerts.config import EvidenceSettings
 from alerts.evidence import BlobStore
+from alerts.messages import Kind
 from alerts.store import audit, journal
+from alerts.store.base import UtcDateTime
 from alerts.store.database import Database
 from alerts.store.tables import Alert, EvidenceBlob, EvidenceRef, Incident, IncidentPicture
 from alerts.thread_part import ThreadPart
@@ -27,6 +29,9 @@ AT_ONCE = 200
 # what has just come may be evidence of an alert that is still on its way, or proof not handed in yet
 GRACE = timedelta(days=1)
 QUOTA_LOW_FRAC = 0.95  # down to this part of the quota, so that not every new picture costs a deletion
+
+OverSince = Mapping[Kind | None, datetime]
+"""Since when an incident must be over, by kind; None stands for all other kinds."""
 
 log = get_logger(__name__)
 
@@ -46,7 +51,9 @@ class Keeper(ThreadPart):
 
     def prune(self, now: datetime) -> int:
         """Delete what is too old, then what is too much; return how many files."""
-        old = self._delete("age", now - timedelta(days=self._settings.keep_days), lambda _bytes: True)
+        days = {None: self._settings.keep_days, **self._settings.keep_days_by_kind}
+        over_since = {kind: now - timedelta(days=kept) for kind, kept in days.items()}
+        old = self._delete("age", over_since, lambda _bytes: True)
         quota = self._settings.quota_gib * 2**30
         over = self._stored_bytes() - quota
         if over <= 0:
@@ -56,7 +63,7 @@ class Keeper(ThreadPart):
         def more(freed: int) -> bool:
             return freed < left
 
-        much = self._delete("quota", now, more)
+        much = self._delete("quota", {None: now}, more)
         if (still := self._stored_bytes() - quota) > 0:
             log.error("evidence exceeds its quota, and all of it belongs to open incidents", over_bytes=still)
         return old + much
@@ -68,10 +75,10 @@ class Keeper(ThreadPart):
         with self._database.read() as session:
             return int(session.scalar(total) or 0)
 
-    def _delete(self, why: str, over_since: datetime, more: Callable[[int], bool]) -> int:
+    def _delete(self, why: str, over_since: OverSince, more: Callable[[int], bool]) -> int:
         """Delete the oldest of what only incidents over since then hold, while ``more`` (bytes) says so."""
         count = freed = 0
-        newest = min(over_since, utc_now() - GRACE)
+        newest = min(max(over_since.values()), utc_now() - GRACE)
         query = (
             select(EvidenceBlob.sha256, EvidenceBlob.bytes)
             .where(EvidenceBlob.deleted_at.is_(None), EvidenceBlob.received_at < newest, ~_held(over_since))
@@ -118,9 +125,12 @@ class Keeper(ThreadPart):
                 log.warning("evidence cannot be pruned yet", error=str(error))
 
 
-def _held(over_since: datetime) -> ColumnElement[bool]:
+def _held(over_since: OverSince) -> ColumnElement[bool]:
     """Say that a file belongs to an incident that is open, or not over for long enough."""
-    recent = or_(Incident.open.is_(True), Incident.state_at >= over_since)
+    of_kind = {str(kind): literal(at, UtcDateTime()) for kind, at in over_since.items() if kind is not None}
+    of_others = literal(over_since[None], UtcDateTime())
+    since = case(of_kind, value=Incident.kind, else_=of_others) if of_kind else of_others
+    recent = or_(Incident.open.is_(True), Incident.state_at >= since)
     by_alert = (
         select(EvidenceRef.id)
         .join(Alert, Alert.id == EvidenceRef.alert_id)

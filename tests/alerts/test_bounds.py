@@ -10,6 +10,7 @@ from alerts import inbox
 from alerts.config import EvidenceSettings
 from alerts.evidence import BlobStore, keep_picture, media_type_of, note_evidence
 from alerts.inbox import Inbox, Incoming, list_dead_letters
+from alerts.messages import Kind
 from alerts.retention import Keeper
 from alerts.store import audit
 from alerts.store.tables import AuditRow, Command, DeadLetter, Edge, EvidenceBlob, Incident
@@ -120,6 +121,18 @@ def test_evidence_goes_by_age_once_its_incident_is_over_and_is_known_to_have_gon
         assert long in row.detail
         assert audit.verify(session).fault is None
     assert keeper.prune(utc_now()) == 0
+
+
+def test_a_kind_may_be_kept_for_longer_or_less_than_the_others(database, store):
+    kinds = {Kind.SMOKE: 20, Kind.ILLEGAL_PARKING: 40, Kind.STOPPED_VEHICLE: 40}
+    files = {kind: keep(database, store, kind.encode(), 400) for kind in kinds}
+    evidence = {kind: (picture(kind.encode()),) for kind in kinds}
+    apply_all(database, [alert(kind, kind=kind, place_key=kind, evidence=evidence[kind]) for kind in kinds])
+    for number, days_ago in enumerate(kinds.values(), start=1):
+        over(database, number, days_ago)
+    settings = EvidenceSettings(keep_days=30, keep_days_by_kind={Kind.SMOKE: 10, Kind.ILLEGAL_PARKING: 50})
+    assert Keeper(database, store, settings, lambda _sha256: None).prune(utc_now()) == 2
+    assert present(database, store, *files.values()) == [False, True, False]
 
 
 def test_a_quota_takes_the_oldest_but_nothing_of_open_incidents_nor_what_has_just_come(sqlite, store):
