@@ -18,6 +18,7 @@ from nicegui import json
 from starlette.concurrency import run_in_threadpool
 
 from alerts.console.fleet import CameraLine, Fleet, Indices
+from alerts.console.neighbours import Neighbour, neighbours
 from alerts.console.rows import (
     QueueFilter,
     Row,
@@ -255,6 +256,10 @@ class Board:
             group = self._lists[wanted] = _List(select(self._seen(wanted.within), wanted))
         group.members[member] = None
         return group.shown
+
+    def near(self, incident_id: int, lat: float, lon: float, within: Within) -> list[Neighbour]:
+        """Return the open incidents around one that somebody sees."""
+        return neighbours(incident_id, lat, lon, self._seen(within), self.spots)
 
     def _seen(self, within: Within) -> Iterable[Row]:
         if not within:

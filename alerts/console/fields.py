@@ -28,7 +28,7 @@ class Fields:
         with el("label", "tw-row-field") as row:
             el("span", text=label)
             line = attributes(el("input", "tw-input"), type=kind, name=name, **more)
-        self._keep(name, "", line, "input")
+        self.watch(name, line, "input")
         line.on("keydown.enter", js_handler=_ENTER)
         return row
 
@@ -39,7 +39,7 @@ class Fields:
             with attributes(el("select", "tw-input"), name=name) as field:
                 for key, text in options.items():
                     attributes(el("option", text=text), value=key, selected=key == value or None)
-        self._keep(name, value, field, "change")
+        self.watch(name, field, "change", value)
         return row
 
     def flags(self, name: str, label: str, options: Mapping[str, str], on: Iterable[str] = ()) -> Node:
@@ -60,7 +60,8 @@ class Fields:
                     chip.on("click", partial(toggle, chip, key))
         return row
 
-    def _keep(self, name: str, value: str, node: Node, event: str) -> None:
+    def watch(self, name: str, node: Node, event: str, value: str = "") -> None:
+        """Keep what a field holds, from now on and after each ``event``."""
         self.values[name] = value
 
         def take(sent: Any) -> None:

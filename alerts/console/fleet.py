@@ -161,17 +161,16 @@ class Fleet:
         starts = np.flatnonzero(np.r_[True, cells[1:] != cells[:-1]])
         counts = np.diff(np.r_[starts, cells.size])
         worst = np.minimum.reduceat(self._rank[here], starts)
+        lat, lon = (np.add.reduceat(along[here], starts) / counts for along in (self.lat, self.lon))
         return [
-            self._mark(here[start : start + _NAMED], int(count), int(rank))
-            for start, count, rank in zip(starts, counts, worst, strict=True)
+            {"n": int(count), "lat": round(float(north), 6), "lon": round(float(east), 6)}
+            | self._named(here[start : start + _NAMED], int(count), int(rank))
+            for start, count, rank, north, east in zip(starts, counts, worst, lat, lon, strict=True)
         ]
 
-    def _mark(self, first: Indices, count: int, rank: int) -> dict[str, Any]:
+    def _named(self, first: Indices, count: int, rank: int) -> dict[str, Any]:
         names = ", ".join(self._names[index] for index in first)
         mark = {
-            "n": count,
-            "lat": float(self.lat[first[0]]),
-            "lon": float(self.lon[first[0]]),
             "state": STATES[rank],
             "title": names + (" …" if count > _NAMED else ""),
         }

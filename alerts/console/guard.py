@@ -44,7 +44,7 @@ class Guard:
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "same-origin",
-            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+            "Permissions-Policy": "camera=(), microphone=(), geolocation=(self)",
             "Cross-Origin-Opener-Policy": "same-origin",
         }
 

@@ -11,11 +11,13 @@ from nicegui import events, ui
 from starlette.concurrency import run_in_threadpool
 
 from alerts import texts as shared
+from alerts.catalogue.model import Flow
 from alerts.console.elements import Node
 from alerts.console.formats import duration, local
 from alerts.console.shell import attributes, el
 from alerts.evidence import picture_type
 from alerts.services.errors import NotFound
+from alerts.services.reports import CHOOSING
 from alerts.services.rights import Right
 from alerts.services.views import PictureView, TaskView
 from alerts.states import ACTIVE_TASKS, Action, TaskAction
@@ -268,6 +270,66 @@ class HandlingPanel:
                     with chip:
                         el("span", text=words.name(shared.SCORES, score))
                         el("kbd", text=str(score))
+        page.open_once(dialog)
+
+    def filed(self) -> None:
+        """Say which flow of the catalogue it is filed under, and offer the others while one may choose."""
+        page, words = self._page, self._words
+        flows = self._flows()
+        current = next((flow for flow in flows if flow.code == page.incident.flow), None)
+        if current is None:
+            return
+        with el("dl", "tw-facts"):
+            el("dt", text=words("filed_under"))
+            el("dd", text=f"{current.code} {self._flow_name(current)}")
+        if len(flows) > 1 and page.visitor.user.may_act and page.incident.state in CHOOSING:
+            button = attributes(
+                el("button", "tw-btn tw-filed", words("choose_flow")), type="button", data_key="f"
+            )
+            attributes(button, data_do="flow")
+            button.on("click", self._flow_dialog)
+            with button:
+                el("kbd", text="f")
+
+    def _flows(self) -> list[Flow]:
+        """Return the flows of the incident's item, while one may choose as they are now."""
+        incident, catalogue = self._page.incident, self._page.visitor.console.services.catalogue
+        if incident.flow is None:
+            return []
+        try:
+            loaded = catalogue.get(None if incident.state in CHOOSING else incident.catalogue)
+        except NotFound:
+            return []
+        return [flow for flow in loaded.catalogue.flows if flow.item == incident.flow[:4]]
+
+    def _flow_name(self, flow: Flow) -> str:
+        return flow.zh if self._words.language == "zh" else flow.en
+
+    def _flow_dialog(self) -> None:
+        """Choose another flow: each with what it is for, who is called and how fast."""
+        page, words = self._page, self._words
+        name, key = words("choose_flow"), page.incident.id
+        version, reports = page.incident.version, page.visitor.console.services.reports
+
+        async def choose(dialog: ui.dialog, code: str) -> None:
+            dialog.close()
+            await page.do(lambda user: reports.choose_flow(key, code, user=user, version=version), name)
+
+        with page.dialog(name) as dialog, el("div", "tw-flows"):
+            for number, flow in zip(_CHOICE_KEYS, self._flows(), strict=False):
+                chip = attributes(
+                    el("button", "tw-chip"), type="button", data_key=number, data_flow=flow.code
+                )
+                attributes(chip, aria_pressed=str(flow.code == page.incident.flow).lower())
+                chip.on("click", partial(choose, dialog, flow.code))
+                with chip:
+                    with el("span"):
+                        el("b", text=self._flow_name(flow))
+                        condition = flow.condition_zh if words.language == "zh" else flow.condition_en
+                        el("span", "tw-dim", condition or flow.condition_zh)
+                        called = ", ".join(map(page.names.department, (flow.department, *flow.along)))
+                        el("span", "tw-dim", f"{called} · {words('close_limit')} {flow.close}")
+                    el("kbd", text=number)
         page.open_once(dialog)
 
     def merge_dialog(self) -> None:

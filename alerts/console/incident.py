@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CityMap, EvidencePane, Node
 from alerts.console.formats import duration, local
 from alerts.console.handling import HandlingPanel, pictures
+from alerts.console.neighbours import Neighbour
 from alerts.console.rows import SEVERITY
 from alerts.console.shell import attributes, el, frame
 from alerts.console.texts import SEVERITIES
@@ -207,6 +208,7 @@ class IncidentPage(Dialogs):
             for name, value in pairs:
                 el("dt", text=name)
                 el("dd", text=value)
+        self._handling.filed()
 
     def _minimap(self) -> None:
         where, settings = self._incident.place, self.visitor.console.settings
@@ -217,9 +219,37 @@ class IncidentPage(Dialogs):
         severity = SEVERITY[self._incident.kind]
         spot = {"lat": where.lat_deg, "lon": where.lon_deg, "severity": severity, "ellipse": ellipse}
         sights = [{**sight, "severity": severity} for sight in payload.sights(self._incident)]
-        fixed = {"center": [where.lat_deg, where.lon_deg], "zoom": 14, "spot": spot, "sights": sights}
-        with el("section", "tw-panel"), el("div", "tw-minimap"):
-            CityMap({}, base=self.visitor.base, tiles=settings.tile_url, fixed=fixed)
+        near = self.visitor.console.board.near(
+            self._incident.id, where.lat_deg, where.lon_deg, self.visitor.user.within
+        )
+        others = [
+            {"id": one.row.id, "lat": one.spot.lat, "lon": one.spot.lon, "severity": one.row.severity}
+            for one in near
+        ]
+        fixed = {
+            "center": [where.lat_deg, where.lon_deg], "zoom": 14,
+            "spot": spot, "sights": sights, "others": others,
+        }  # fmt: skip
+        with el("section", "tw-panel"):
+            with el("div", "tw-minimap"):
+                CityMap({}, base=self.visitor.base, tiles=settings.tile_url, fixed=fixed)
+            self._neighbours(near)
+
+    def _neighbours(self, near: Sequence[Neighbour]) -> None:
+        if not near:
+            return
+        el("h2", text=self._words("near_by"))
+        with el("div", "tw-near"):
+            for one in near:
+                link = el("a", f"tw-sev-{one.row.severity}")
+                with attributes(link, href=f"{self.visitor.base}/incidents/{one.row.id}"):
+                    el("b", text=self._words.name(shared.KINDS, one.row.kind))
+                    el("span", "tw-dim", f"#{one.row.id} · {one.row.camera} · {one.distance_m:.0f} m")
+                    el(
+                        "span",
+                        f"tw-state tw-state-{one.row.state}",
+                        self._words.name(shared.STATES, one.row.state),
+                    )
 
     def _timeline(self) -> None:
         el("h2", text=self._words("timeline"))

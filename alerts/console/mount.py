@@ -39,6 +39,7 @@ from alerts.console.formats import zone_of
 from alerts.console.guard import Guard, content_policy
 from alerts.console.incident import incident_page
 from alerts.console.people import people_page
+from alerts.console.report import report_page
 from alerts.console.rows import QueueFilter, Viewport
 from alerts.console.shell import PAGE_RIGHTS, STATIC
 from alerts.console.statistics import statistics_page
@@ -59,6 +60,7 @@ Build = Callable[[Visitor, Client, Request], Awaitable[Response | None]]
 _PAGES: dict[str, Build] = {
     "/": wall_page,
     "/incidents/{incident_id}": incident_page,
+    "/report": report_page,
     "/cameras": cameras_page,
     "/cameras/{edge}/{camera}": camera_page,
     "/statistics": statistics_page,

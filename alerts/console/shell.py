@@ -21,6 +21,7 @@ STATIC = "/console/static"
 PAGE_RIGHTS = {
     "/": Right.LOOK,
     "/incidents/{incident_id}": Right.LOOK,
+    "/report": Right.REPORT,
     "/cameras": Right.FLEET,
     "/cameras/{edge}/{camera}": Right.FLEET,
     "/statistics": Right.LOOK,
@@ -31,6 +32,7 @@ PAGE_RIGHTS = {
 }
 _NAV = (
     ("wall", "/"),
+    ("report", "/report"),
     ("cameras", "/cameras"),
     ("statistics", "/statistics"),
     ("catalogue", "/catalogue"),
@@ -66,6 +68,7 @@ KEYS = (
     (("x",), "key_close"),
     (("e",), "key_evaluate"),
     (("m",), "key_merge"),
+    (("f",), "choose_flow"),
     (("r",), "key_reopen"),
     (("n",), "key_next"),
     (("Esc",), "key_up"),

@@ -166,6 +166,23 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     ),
     "count_areas": ("{count} 个区域", "{count} areas"),
     "count_shifts": ("{count} 个班次", "{count} shifts"),
+    # a report from the spot
+    "report": ("上报", "Report"),
+    "report_item": ("发现了什么", "What you see"),
+    "report_choose": ("请选择…", "Choose…"),
+    "report_pictures": ("照片（至少一张）", "Pictures (at least one)"),
+    "report_taken": ("已收到 {count} 张照片", "Pictures received: {count}"),
+    "report_note": ("说明（可选）", "In a few words (optional)"),
+    "report_here": ("使用当前位置", "Where I am"),
+    "report_nowhere": ("无法获取位置，请在地图上点选", "The place is not known; point at it on the map"),
+    "report_send": ("提交上报", "Send the report"),
+    "report_number": ("上报成功，事件编号 {number}", "Received; it is incident {number}"),
+    "lat_deg": ("纬度", "Latitude"),
+    "lon_deg": ("经度", "Longitude"),
+    "near_by": ("附近的事件", "Near by"),
+    # how an incident is filed
+    "filed_under": ("立案流程", "Filed under"),
+    "choose_flow": ("更改流程", "Choose another flow"),
     # cameras and boxes
     "find_camera": ("摄像机、设备…", "Camera or box…"),
     "cameras_none_such": ("没有符合条件的摄像机", "No camera matches"),

@@ -111,6 +111,10 @@ export default {
       this.layer.clearLayers();
       L.marker([lat, lon], { icon: L.divIcon({ className: "tw-pin tw-picked", html: "", iconSize: [16, 16] }), keyboard: false }).addTo(this.layer);
     },
+    near(lat, lon) {
+      this.mark(lat, lon);
+      this.map.setView([lat, lon], Math.max(15, this.map.getZoom()), { animate: false });
+    },
     show(lat, lon) {
       this.mark(lat, lon);
       if (!this.map.getBounds().contains([lat, lon])) this.map.panTo([lat, lon], { animate: false });
@@ -156,9 +160,17 @@ export default {
     draw(answer) {
       this.layer.clearLayers();
       for (const camera of answer.cameras) {
-        const icon = L.divIcon({ className: `tw-pin tw-cam tw-cam-${camera.state}`, html: camera.n > 1 ? String(camera.n) : "", iconSize: [14, 14] });
+        // a number stands below its place, where no incident covers it
+        const wide = camera.n > 1 ? 12 + 7 * String(camera.n).length : 14;
+        const icon = L.divIcon({
+          className: `tw-pin tw-cam tw-cam-${camera.state}` + (camera.n > 1 ? " tw-cams-n" : ""),
+          html: camera.n > 1 ? String(camera.n) : "", iconSize: [wide, 14], iconAnchor: camera.n > 1 ? [wide / 2, -18] : [7, 7],
+        });
         L.marker([camera.lat, camera.lon], { icon, keyboard: false }).bindTooltip(this.plain(camera.title)).addTo(this.layer)
-          .on("click", () => camera.n > 1 && this.map.setView([camera.lat, camera.lon], this.map.getZoom() + 2));
+          .on("click", () => {
+            if (camera.n > 1) this.map.setView([camera.lat, camera.lon], Math.min(19, this.map.getZoom() + 2));
+            else window.location.href = `${this.base}/cameras/${encodeURIComponent(camera.edge)}/${encodeURIComponent(camera.camera)}`;
+          });
       }
       for (const spot of answer.incidents) {
         const size = spot.n > 1 ? 26 + Math.min(14, Math.round(Math.log2(spot.n) * 3)) : 18;
@@ -198,6 +210,11 @@ export default {
       const icon = L.divIcon({ className: `tw-pin tw-spot tw-sev-${spot.severity}`, html: "", iconSize: [18, 18] });
       L.marker([spot.lat, spot.lon], { icon, keyboard: false, interactive: false }).addTo(this.layer);
       if (spot.ellipse) this.ellipse(spot);
+      for (const other of this.fixed.others) {
+        const dot = L.divIcon({ className: `tw-pin tw-spot tw-other tw-sev-${other.severity}`, html: "", iconSize: [11, 11] });
+        L.marker([other.lat, other.lon], { icon: dot, keyboard: false }).bindTooltip(`#${other.id}`).addTo(this.layer)
+          .on("click", () => (window.location.href = `${this.base}/incidents/${other.id}`));
+      }
       for (const sight of this.fixed.sights) this.ellipse(sight, { dashArray: "4 4", fillOpacity: 0 });
     },
   },
