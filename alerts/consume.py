@@ -39,7 +39,8 @@ from towerwatch.timebase import utc_now
 CHANNELS: tuple[Channel, ...] = ("alert", "status", "health", "reply")
 MAX_WAITING_QOS0 = 20_000
 MAX_SEQUENCES = 1000  # as the contract allows in one ack
-RECONNECT_S = (1, 30)
+# each second: there is one of us, and what boxes say to a broker that has lost our session is heard by nobody
+RECONNECT_S = (1, 1)
 IDLE_S = 0.25
 STANDBY_S = 1.0  # how often the lead is looked at
 

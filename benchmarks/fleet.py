@@ -8,7 +8,8 @@ each with an MQTT connection of its own, share the machine. In turn:
 ``city``
     health of each box every 30 s and 20 alert messages a second; the CPU time of central's processes.
 ``pace``
-    1,600 messages a second, 150 of them alerts, for as long: nothing may pile up.
+    1,600 messages a second, 150 of them alerts, for as long: nothing may pile up. ``cpu_ms_per_message`` says
+    which process spends what; nobody asks the API meanwhile.
 ``storm``
     20,000 alerts in a minute, each of them new, beside the city's health; then how long they take to drain.
 ``kills``
@@ -29,18 +30,17 @@ from __future__ import annotations
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from benchmarks.fleet_boxes import RESEND_S, Fleet
+from benchmarks.fleet_cpu import spending
 from benchmarks.fleet_load import BOXES, KINDS, PERIOD_S, PHASES, STREAMS
 from benchmarks.fleet_watch import Ledger, Sampler, Watch
-from benchmarks.machine import Usage
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from benchmarks.site import Site, SiteFailed
 
@@ -126,11 +126,11 @@ class Run:
         self._as_usual()
         time.sleep(self._plan.first_s)
         self._until(self._quiet, "the cameras entered")
-        with self._cpu() as used, Sampler(self._ledger) as lag:
+        with spending(self._site) as spent, Sampler(self._ledger) as lag:
             self._watch.begin()
             time.sleep(self._plan.phase_s)
             seen = self._watch.result()
-        shares = {name: round(cpu_s / used["wall_s"], 3) for name, cpu_s in used["parts"].items()}
+        shares = spent.shares(self._site.parts)
         return {
             "health_per_s": self._plan.health_per_s,
             "alerts_per_s": self._plan.alerts_per_s,
@@ -146,17 +146,19 @@ class Run:
         self._fleet.say_alerts(plan.pace_alerts_per_s)
         self._fleet.health_per_s = plan.pace_per_s - plan.pace_alerts_per_s
         time.sleep(min(5.0, plan.phase_s / 2))
-        with self._cpu() as used, Sampler(self._ledger) as lag:
+        with spending(self._site) as spent, Sampler(self._ledger) as lag:
             before = self._ledger.committed(fresh=True)
             said = self._fleet.counts.alerts + self._fleet.counts.health
             time.sleep(plan.phase_s)
             after = self._ledger.committed(fresh=True)
             said = self._fleet.counts.alerts + self._fleet.counts.health - said
         self._as_usual()
+        messages = after.messages - before.messages
         return {
-            "said_per_s": round(said / used["wall_s"], 1),
-            "messages_per_s": round((after.messages - before.messages) / (after.at_s - before.at_s), 1),
-            "cpu_share_of_a_core": round(sum(used["parts"].values()) / used["wall_s"], 3),
+            "said_per_s": round(said / spent.wall_s, 1),
+            "messages_per_s": round(messages / (after.at_s - before.at_s), 1),
+            "cpu_share_of_a_core": round(sum(spent.shares(self._site.parts).values()), 3),
+            "cpu_ms_per_message": spent.per_message(messages),
             "lag": lag.rows,
         }
 
@@ -203,16 +205,6 @@ class Run:
                 raise SiteFailed(msg)
             time.sleep(0.2)
         return round(time.monotonic() - begun, 1)
-
-    @contextmanager
-    def _cpu(self) -> Iterator[dict[str, Any]]:
-        """Measure the CPU time of central's processes, and the time that passed."""
-        pids = {name: self._site.children[name].process.pid for name in self._site.parts}
-        before, begun = {name: Usage.of(pid).cpu_s for name, pid in pids.items()}, time.monotonic()
-        used: dict[str, Any] = {}
-        yield used
-        used["wall_s"] = time.monotonic() - begun
-        used["parts"] = {name: Usage.of(pid).cpu_s - before[name] for name, pid in pids.items()}
 
 
 def run(folder: Path, plan: Plan, seed: int = 0) -> Row:
@@ -261,6 +253,8 @@ def main(
     print_machine(content)
     head = ("messages_per_s", "visible_p95_s", "cpu_share_of_a_core", "lost", "doubled", "audit")
     print_table(f"fleet: {plan.boxes} boxes, {content['broker']}, {content['database']}", [content], head)
+    spent = content["pace"]["cpu_ms_per_message"]
+    print_table("pace: CPU ms a message", [spent], tuple(spent))
     print_table("storm", [content["storm"]], ("alerts", "said_s", "drained_s"))
     print_table("kills", content["kills"], ("killed", "down_s", "caught_up_s"))
     write_json(json_path, content)

@@ -38,18 +38,20 @@ class Watch(threading.Thread):
         self._headers = {"Authorization": f"Bearer {token.reveal() if token else ''}"}
         self._visible: dict[tuple[str, str, str], float] = {}
         self._begun = time.monotonic()
-        self._halted = threading.Event()
+        self._halted, self._looks = threading.Event(), threading.Event()
 
     def begin(self) -> None:
-        """Count what is said from now on."""
+        """Look, and count what is said from now on."""
         self._begun = time.monotonic()
+        self._looks.set()
 
     def result(self) -> Row:
-        """Return how long it took what was said since :meth:`begin` to become visible."""
+        """Look no more; return how long it took what was said since :meth:`begin` to become visible."""
         said = {key: at for key, at in list(self._said.items()) if at >= self._begun}
         deadline = time.monotonic() + _PATIENCE_S
         while not said.keys() <= self._visible.keys() and time.monotonic() < deadline:
             time.sleep(LOOK_S)
+        self._looks.clear()
         took = [self._visible[key] - at for key, at in said.items() if key in self._visible]
         return {
             "visible_p50_s": round(quantile(took, 0.5), 3) if took else None,
@@ -64,9 +66,11 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """Look until :meth:`halt`; while nobody serves, look on."""
+        """Look from :meth:`begin` to :meth:`result`, until :meth:`halt`; while nobody serves, look on."""
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._halted.wait(LOOK_S):
+            if not self._looks.is_set():
+                continue
             try:
                 connection.request("GET", f"/api/v1/incidents?limit={PAGE}", headers=self._headers)
                 response = connection.getresponse()
