@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, or_, select
 from sqlalchemy.exc import DBAPIError
 
 from alerts.services.views import ChangeView
@@ -26,8 +26,9 @@ from towerwatch.timebase import utc_now
 POLL_S = 0.4
 QUEUE = 256
 # PostgreSQL hands out ids before commit, so a lower id can become visible after a higher one:
-# read again what is younger than this, and drop what was seen
+# numbers that were passed over are asked for again, for so long and so many at most
 LOOK_BACK = timedelta(seconds=20)
+MAX_MISSING = 5000
 
 log = get_logger(__name__)
 
@@ -75,7 +76,7 @@ class LiveService:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._seen: dict[int, datetime] = {}
+        self._missing: dict[int, datetime] = {}  # id -> when it was passed over
         self._after: int | None = None
 
     @contextmanager
@@ -108,18 +109,26 @@ class LiveService:
         now = utc_now()
         with self._database.read() as session:
             if self._after is None:
-                self._after = session.scalar(select(func.max(Change.id))) or 0
+                ids = session.scalars(select(Change.id).order_by(Change.id.desc()).limit(MAX_MISSING)).all()
+                self._pass_over(ids[-1] - 1 if ids else 0, ids[0] if ids else 0, ids, now)
                 return []
-            rows = session.scalars(
-                select(Change)
-                .where((Change.id > self._after) | (Change.at > now - LOOK_BACK))
+            rows = session.execute(
+                select(Change.id, Change.at, Change.topic, Change.ref, Change.action)
+                .where(or_(Change.id > self._after, Change.id.in_(self._missing)))
                 .order_by(Change.id)
             ).all()
-        fresh = [row for row in rows if row.id not in self._seen]
-        self._seen = {key: at for key, at in self._seen.items() if at > now - 2 * LOOK_BACK}
-        self._seen.update({row.id: now for row in fresh})
-        self._after = max(self._after, *(row.id for row in rows)) if rows else self._after
-        return [_view(row) for row in fresh]
+            if not rows and (session.scalar(select(func.max(Change.id))) or 0) < self._after:
+                self._after = 0  # all have been pruned, and SQLite begins anew with its numbers
+        if rows:
+            self._pass_over(self._after, max(self._after, rows[-1].id), (row.id for row in rows), now)
+        return [_view(row) for row in rows]
+
+    def _pass_over(self, after: int, end: int, found: Iterable[int], now: datetime) -> None:
+        """Note which ids up to the end, which is read up to from now on, have not been found."""
+        here = set(found)
+        young = {key: at for key, at in self._missing.items() if key not in here and at > now - LOOK_BACK}
+        passed = {key: now for key in range(max(after, end - MAX_MISSING) + 1, end + 1) if key not in here}
+        self._missing, self._after = young | passed, end
 
     def _run(self) -> None:
         while not self._stop.wait(POLL_S):
@@ -135,6 +144,6 @@ class LiveService:
                     listener.offer(changes)
 
 
-def _view(row: Change) -> ChangeView:
+def _view(row: Row[tuple[int, datetime, str, str, str]]) -> ChangeView:
     topic = cast("Literal['incident', 'camera', 'edge']", row.topic)
     return ChangeView(id=row.id, at=row.at, topic=topic, ref=row.ref, action=row.action)

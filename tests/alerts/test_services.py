@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from central_kit import alert, apply_all, at, camera_health, digest, health, hex_id, incoming, picture, place
 from components import wait_until
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
 from alerts.inbox import Inbox
@@ -14,7 +14,7 @@ from alerts.services.errors import Conflict, Invalid, LoginRefused, NotFound, To
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.states import Action, IllegalTransition, State
 from alerts.store import journal
-from alerts.store.tables import LoginFailure, User, UserSession
+from alerts.store.tables import Change, LoginFailure, User, UserSession
 from towerwatch.timebase import utc_now
 
 PASSWORD = "correct horse battery"
@@ -269,6 +269,24 @@ def test_changes_reach_listeners_once_and_in_order(database, services):
         ("incident", "1", "alert_opened"),
     ]
     assert services.live.poll() == []
+
+
+def test_a_change_that_is_committed_late_is_heard_once_and_numbers_may_begin_anew(database, services):
+    def change(number):
+        with database.write() as session:
+            session.add(Change(id=number, at=utc_now(), topic="edge", ref=str(number), action="online"))
+
+    services.live.poll()
+    heard = []
+    for number in (10, 12, 9, 11):
+        change(number)
+        heard.append([c.ref for c in services.live.poll()])
+    assert heard == [["10"], ["12"], ["9"], ["11"]]
+    with database.write() as session:
+        session.execute(delete(Change))
+    assert services.live.poll() == []
+    change(1)
+    assert [c.ref for c in services.live.poll()] == ["1"]
 
 
 def test_a_listener_hears_what_happens(sqlite, services_of):
