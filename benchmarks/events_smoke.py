@@ -138,9 +138,11 @@ def _page(pixels: Judged) -> str:
         "## How smoke is judged\n\nA rendered tower turns through 12 presets in 3 minutes, two pictures a"
         f" visit. A plume counts from 20 px width (of 1,920) on, and as detected by the end of the {VISITS}rd"
         " visit; delay counts from the ignition. The rule sees boxes played from"
-        f" `configs/errors/smoke.yaml` and pictures of {small[0]} px. Low cloud, fog, glare, a low sun and"
-        " drops are played as smoke of their size, which is unkind; dust and steam by the upper bound of"
-        " what the shipped detector took for smoke of rendered ones.\n"
+        f" `configs/errors/smoke.yaml` and pictures of {small[0]} px; beside them as many false boxes a"
+        " picture as the detector has on real pictures, which are hard ones, at random and lasting places."
+        " Drops, billows of fog, glare, a low sun, clouds, dust and steam are found where and while they are"
+        " painted, as surely as smoke is believed, by the share of smoke's chance that the detector had on"
+        " rendered ones (`LOOKS_LIKE` in `benchmarks/smoke_runs.py`). Up to twelve fires burn at once.\n"
     )
     if pixels.watched_s:
         days = sum(pixels.watched_s.values()) / 86_400

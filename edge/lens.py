@@ -17,30 +17,44 @@ Cells = npt.NDArray[np.bool_]
 
 PRESETS = 2  # so many others must show it at least
 PRESETS_FRAC = 1 / 3  # and so many of all; two far fires at one height of their pictures are no drop
-SHARED_FRAC = 0.4  # of the new cells, of either picture
-MEMORY_S = 1800.0  # an older visit says nothing of now
+SHARED_FRAC = 0.6  # of the new cells, in each of them
+MEMORY_S = 3600.0  # what has been new at two visits stays known so long, though a view may get used to it
+VISIT_S = 20.0  # two visits lie at least so far apart
+
+
+@dataclass(slots=True)
+class _Preset:
+    """A preset's last visit, and when each cell was last found new at two visits in a row."""
+
+    at_s: float
+    new: Cells
+    stood_s: npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
 class LensMemory:
     """The last visits of one camera's presets."""
 
-    _seen: dict[str, tuple[float, Cells]] = field(default_factory=dict)
+    _presets: dict[str, _Preset] = field(default_factory=dict)
 
     def note(self, preset: str, at_s: float, new: Cells) -> None:
         """Remember what is new in a view, at monotonic seconds."""
-        self._seen[preset] = (at_s, new)
+        known = self._presets.get(preset)
+        if known is None or known.new.shape != new.shape:
+            self._presets[preset] = _Preset(at_s, new, np.full(new.shape, -np.inf))
+        elif at_s - known.at_s >= VISIT_S:
+            known.stood_s[known.new & new] = at_s
+            known.at_s, known.new = at_s, new
 
     def shows(self, preset: str, at_s: float, new: Cells, place: tuple[slice, slice]) -> bool:
-        """Whether other presets show at a place just what is new there in one; False where nothing is."""
+        """Whether other presets show at a place what is new there in one; False where nothing is."""
         here = new[place]
-        others = [
-            seen[place]
-            for name, (seen_s, seen) in self._seen.items()
-            if name != preset and at_s - seen_s <= MEMORY_S and seen.shape == new.shape
-        ]
-        alike = 0
-        for there in others:
-            shared, most = int((here & there).sum()), int(max(here.sum(), there.sum()))
-            alike += most > 0 and shared >= SHARED_FRAC * most
-        return alike >= max(PRESETS, PRESETS_FRAC * len(others))
+        least = max(1.0, SHARED_FRAC * int(here.sum()))
+        others = alike = 0
+        for name, known in self._presets.items():
+            if name == preset or at_s - known.at_s > MEMORY_S or known.new.shape != new.shape:
+                continue
+            there = known.new[place] | (at_s - known.stood_s[place] <= MEMORY_S)
+            others += 1
+            alike += int((here & there).sum()) >= least
+        return alike >= max(PRESETS, PRESETS_FRAC * others)

@@ -91,10 +91,10 @@ class Novelty:
     steady_frac: float | None = None
     on_lens: bool = False
 
-    @property
-    def is_local(self) -> bool:
-        """Whether the box stands out as new against its surroundings, and in this view alone."""
-        return not self.on_lens and self.inside_frac >= 0.12 and self.inside_frac >= 3.0 * self.around_frac
+    def stands_out(self, least_frac: float) -> bool:
+        """Whether at least so much of it is new, far less around it, and nothing there in other presets."""
+        fresh = max(least_frac, 3.0 * self.around_frac)
+        return not self.on_lens and self.inside_frac >= fresh
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,7 +220,7 @@ class ViewReference:
             around_frac=max(around, float(along.mean()) if along.size else 0.0),
             steady_frac=steady,
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
-            on_lens=self.lens.shows(self.preset, self._now_s, new, outer),
+            on_lens=self.lens.shows(self.preset, self._now_s, new, inside),
         )
 
     def _novel(self, visit: _Visit, usual: _Usual) -> npt.NDArray[np.bool_]:

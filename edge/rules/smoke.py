@@ -33,8 +33,11 @@ WINDOW_S = 80.0  # the least time that a window spans
 MIN_SPAN_S = 20.0  # so long must smoke have been seen: a gust of dust is over by then
 WEAK_SPAN_S = 60.0  # and so long where the detector alone was never sure
 FORGET_S = 3600.0  # a window never reaches farther back than this: another hour, another light
+NEW_FRAC = 0.12  # of a box must be new in the view
+SURE_NEW_FRAC = 0.08  # and so much where the detector is sure: far smoke is thin, and boxes are wide
 MIN_VOTES = 3
 MIN_SIGHTINGS = 2  # of them the detector's own, however weak
+LARGE_SIDE_FRAC, LARGE_SIGHTINGS = 0.05, 3  # large plumes are hardly ever missed (configs/errors/smoke.yaml)
 MIN_GROWTH = 0.7  # smoke that is hardly believed must not be shrinking
 CANDIDATE_SIGHTINGS = 2
 LEARN_AFTER_S = 3600.0  # what has been there for so long becomes part of the view
@@ -139,7 +142,8 @@ class SmokeRule:
         if not lasting and self._habits.is_usual(box):
             return None
         news = self.memory.novelty(box)
-        here = news is not None and news.foot_on_land and news.is_local
+        least_frac = SURE_NEW_FRAC if strong else NEW_FRAC
+        here = news is not None and news.foot_on_land and news.stands_out(least_frac)
         if box[2] - box[0] > self.config.max_width_frac:
             counts = here and strong
         else:
@@ -170,7 +174,7 @@ class SmokeRule:
             if tube.sightings < MIN_SIGHTINGS - 1 or last.at_s >= seen.monotonic_s:
                 continue
             news = self.memory.novelty(last.box)
-            if news is not None and news.is_local and news.foot_on_land:
+            if news is not None and news.foot_on_land and news.stands_out(NEW_FRAC):
                 new_frac = round(news.inside_frac, 3)
                 vote = Vote(
                     seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac,
@@ -220,7 +224,8 @@ class SmokeRule:
         if tube.alarmed:
             return True
         sure = tube.strong >= MIN_VOTES
-        if votes < MIN_VOTES or tube.sightings < MIN_SIGHTINGS:
+        large = area(tube.box) >= LARGE_SIDE_FRAC**2
+        if votes < MIN_VOTES or tube.sightings < (LARGE_SIGHTINGS if large else MIN_SIGHTINGS):
             return False
         if tube.votes[-1].at_s - tube.votes[0].at_s < (MIN_SPAN_S if sure else WEAK_SPAN_S):
             return False

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from edge.observe import Box
+from edge.shapes import iou
 
-ROWS, COLUMNS = 27, 48
 HABIT_S = 7200.0  # a habit is learnt, and forgotten, over so long
 YOUNG_LOOKS = 12  # and not told from chance before so many looks
 EVERY_S = 20.0  # looks that count lie so far apart
 USUAL_FRAC = 0.3  # of the looks
+SAME_IOU = 0.3  # boxes of one thing jitter; a fire within a large box is another thing
+AT_MOST = 50  # boxes are remembered, the commonest
 
 
 @dataclass(slots=True)
 class Habits:
-    """Share of the looks, over the last hours, in which the detector had a box over each cell of a grid."""
+    """Boxes, and in which share of the looks over the last hours the detector had one like it."""
 
-    _share: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((ROWS, COLUMNS), np.float32))
+    _shares: dict[Box, float] = field(default_factory=dict)
     _looks: int = 0
     _last_s: float | None = None
 
@@ -32,32 +30,32 @@ class Habits:
         gap_s = HABIT_S if self._last_s is None else now_s - self._last_s
         if gap_s < EVERY_S:
             return
-        now = np.zeros_like(self._share)
-        for box in boxes:
-            now[_cells(box)] = 1.0
         self._looks, self._last_s = self._looks + 1, now_s
-        self._share += max(1.0 / self._looks, min(gap_s / HABIT_S, 0.1)) * (now - self._share)
+        weight = max(1.0 / self._looks, min(gap_s / HABIT_S, 0.1))
+        shares = {box: share * (1.0 - weight) for box, share in self._shares.items()}
+        for seen in {_nearest(shares, box) or box for box in boxes}:
+            shares[seen] = shares.get(seen, 0.0) + weight
+        self._shares = dict(sorted(shares.items(), key=lambda one: -one[1])[:AT_MOST])
 
     def is_usual(self, box: Box) -> bool:
-        """Whether the detector has been finding something at this place before."""
-        return self._looks >= YOUNG_LOOKS and float(self._share[_cells(box)].mean()) >= USUAL_FRAC
+        """Whether the detector has been finding something like this box before."""
+        usual = {known: share for known, share in self._shares.items() if share >= USUAL_FRAC}
+        return self._looks >= YOUNG_LOOKS and _nearest(usual, box) is not None
 
     def dump(self) -> dict[str, Any]:
-        """Return JSON-able values, shares in steps of 1/255."""
-        levels = np.round(self._share * 255).astype(np.uint8).tobytes()
-        return {"looks": self._looks, "last_s": self._last_s, "share": base64.b64encode(levels).decode()}
+        """Return JSON-able values."""
+        rows = [[*(round(side, 4) for side in box), round(share, 3)] for box, share in self._shares.items()]
+        return {"looks": self._looks, "last_s": self._last_s, "shares": rows}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> Habits:
-        """Read back what :meth:`dump` wrote; ValueError, KeyError where it is of another grid."""
-        levels = np.frombuffer(base64.b64decode(state["share"]), np.uint8)
-        share = levels.reshape(ROWS, COLUMNS).astype(np.float32) / 255
+        """Read back what :meth:`dump` wrote; KeyError or ValueError where it is something else."""
+        shares = {(x1, y1, x2, y2): float(share) for x1, y1, x2, y2, share in state["shares"]}
         last_s = state["last_s"]
-        return cls(share, int(state["looks"]), None if last_s is None else float(last_s))
+        return cls(shares, int(state["looks"]), None if last_s is None else float(last_s))
 
 
-def _cells(box: Box) -> tuple[slice, slice]:
-    """Return the cells that a box touches."""
-    x1, y1 = min(int(box[0] * COLUMNS), COLUMNS - 1), min(int(box[1] * ROWS), ROWS - 1)
-    x2, y2 = max(int(np.ceil(box[2] * COLUMNS)), x1 + 1), max(int(np.ceil(box[3] * ROWS)), y1 + 1)
-    return slice(max(y1, 0), y2), slice(max(x1, 0), x2)
+def _nearest(known: Mapping[Box, float], box: Box) -> Box | None:
+    """Return the known box that is most like another; None where none is like it."""
+    best = max(known, key=lambda one: iou(one, box), default=None)
+    return best if best is not None and iou(best, box) >= SAME_IOU else None

@@ -118,7 +118,8 @@ class Tube:
             for vote in self.votes
             if vote.steady_frac is not None and vote.at_s - first_s >= VISIT_S
         ]
-        return not known or sum(known) / len(known) >= STEADY_FRAC
+        late = known[len(known) // 2 :]  # in the first of them it had just begun
+        return not late or sum(late) / len(late) >= STEADY_FRAC
 
     def growth_ratio(self) -> float:
         """Return the area of the last boxes over that of the first; one that was not seen has none."""

@@ -24,7 +24,7 @@ from streams.simulator.sensor import SensorNoise
 from streams.simulator.sky import Sky, make_sky
 from streams.simulator.tower_plume import Depth, TowerPlume
 from streams.simulator.tower_story import CLEAR, Spell, Thing, chimney_of, fires_of, machines_of, spells_of
-from streams.simulator.tower_weather import PAINTERS, Canvas, Painter
+from streams.simulator.tower_weather import PAINTERS, Canvas, Painter, suspects
 from streams.simulator.truth import Box, Point, TruthBox, TruthEvent, TruthZone
 
 PRESETS = 12
@@ -170,10 +170,28 @@ class TowerView:
 
     def _painter(self, name: str, land: Land) -> Painter:
         if name not in self._painters:
-            horizon = float(self.camera.project(np.array([[0.0, 1e6, 0.0]]))[0][0, 1])
-            canvas = Canvas(land, horizon, self.camera.size_px, self.seed, self.seed // PRESETS)
+            canvas = Canvas(land, self.horizon_px, self.camera.size_px, self.seed, self.seed // PRESETS)
             self._painters[name] = PAINTERS[name](canvas)
         return self._painters[name]
+
+    @property
+    def horizon_px(self) -> float:
+        """The row of the horizon."""
+        return float(self.camera.project(np.array([[0.0, 1e6, 0.0]]))[0][0, 1])
+
+    def suspects(self, t_s: float) -> list[TruthBox]:
+        """Return what of the negatives in sight may be taken for smoke, as visible as it is strong."""
+        size, made = self.camera.size_px, []
+        for number, spell in enumerate(self.spells):
+            strength = spell.strength(t_s)
+            if strength <= 0:
+                continue
+            horizon = self.horizon_px / size[1]
+            for index, box in enumerate(
+                suspects(spell.name, self.seed, self.seed // PRESETS, size, horizon, t_s)
+            ):
+                made.append(TruthBox(1000 + 100 * number + index, spell.name, box, strength))
+        return made
 
     def _stand(self, image: Image, t_s: float) -> None:
         """Draw the machines at work, and the chimneys, which always stand."""

@@ -15,11 +15,14 @@ import numpy.typing as npt
 
 from streams.simulator.land import Land
 from streams.simulator.noise import FloatImage, fbm, smoothstep
+from streams.simulator.truth import Box
 
 Image = npt.NDArray[np.uint8]
 Painter = Callable[[Image, float, float], Image]
 """From a picture, the time in seconds and a strength in [0, 1] to the changed picture."""
 _LAYERS = 6
+_SUN_ABOVE = -0.12  # of the height: a sun that glares is out of the picture
+_FOG_DEEP, _FOG_PX_S = (0.10, 0.30), 0.12  # how far a bank reaches below the horizon, and how fast it drifts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ def _even(image: Image, towards: float, share: float) -> Image:
 def fog_bank(canvas: Canvas) -> Painter:
     """Draw a low white bank that lies between two distances, billows and drifts."""
     rng, (width, height) = canvas.rng(1), canvas.size
-    low = canvas.horizon_px + height * float(rng.uniform(0.10, 0.30))
+    low = canvas.horizon_px + height * float(rng.uniform(*_FOG_DEEP))
     rows = np.arange(height, dtype=np.float32)[:, None]
     band = smoothstep(canvas.horizon_px - 0.03 * height, canvas.horizon_px + 4, rows) * smoothstep(
         low, low - 0.12 * height, rows
@@ -63,7 +66,7 @@ def fog_bank(canvas: Canvas) -> Painter:
     noise = fbm((height // 2, width), rng, width / 6, 4)
 
     def paint(image: Image, t_s: float, strength: float) -> Image:
-        matrix = np.array([[1.0, 0.0, (0.12 * t_s) % (2 * width)], [0.0, 2.0, 0.0]])
+        matrix = np.array([[1.0, 0.0, (_FOG_PX_S * t_s) % (2 * width)], [0.0, 2.0, 0.0]])
         billow = cv2.warpAffine(noise, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         alpha = strength * band * np.clip(0.62 + 0.3 * billow, 0, 1)
         return _faded(image, (226, 224, 222), np.asarray(alpha, np.float32))
@@ -125,19 +128,37 @@ def snow(canvas: Canvas) -> Painter:
     return paint
 
 
+@dataclass(frozen=True, slots=True)
+class _Sun:
+    """A sun above the picture: where it stands, how it wanders; discs by place along a line, and radius."""
+
+    start: float
+    speed: float
+    discs: tuple[tuple[float, float], ...]
+
+    def across(self, t_s: float) -> float:
+        """Return where it stands, in [0, 1] of the width."""
+        return (self.start + self.speed * t_s) % 1.0
+
+
+def _sun_of(seed: int) -> _Sun:
+    rng = np.random.default_rng([seed, 71, 6])
+    start, speed = float(rng.uniform(0.1, 0.9)), float(rng.uniform(-1, 1)) * 6e-5
+    discs = rng.uniform(0.25, 1.9, (5, 2)) * (1, 0.035)
+    return _Sun(start, speed, tuple((float(along), float(size)) for along, size in discs))
+
+
 def glare(canvas: Canvas) -> Painter:
     """Draw the sun just outside the picture: a veil around it, and discs on a line through the middle."""
-    rng, (width, height) = canvas.rng(6), canvas.size
-    start, speed = float(rng.uniform(0.1, 0.9)), float(rng.uniform(-1, 1)) * 6e-5
+    (width, height), sun = canvas.size, _sun_of(canvas.seed)
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
-    discs = rng.uniform(0.25, 1.9, (5, 2)) * (1, 0.035)
 
     def paint(image: Image, t_s: float, strength: float) -> Image:
-        x, y = width * ((start + speed * t_s) % 1.0), -0.12 * height
+        x, y = width * sun.across(t_s), _SUN_ABOVE * height
         near = np.exp(-np.hypot(xs - x, ys - y) / (0.42 * width))
         flicker = 0.85 + 0.15 * np.sin(t_s / 11.0)
         light = 150 * near
-        for along, size in discs:
+        for along, size in sun.discs:
             u, v = x + along * (width / 2 - x) * 1.3, y + along * (height / 2 - y) * 1.3
             light += 22 * smoothstep(size * width, 0.75 * size * width, np.hypot(xs - u, ys - v))
         lit = image.astype(np.float32) + (strength * flicker * light)[:, :, None] * np.asarray(
@@ -148,10 +169,14 @@ def glare(canvas: Canvas) -> Painter:
     return paint
 
 
+def _low_sun_across(seed: int) -> float:
+    return float(np.random.default_rng([seed, 71, 7]).uniform(0.2, 0.8))
+
+
 def low_sun(canvas: Canvas) -> Painter:
     """Warm the light, and veil what lies below a sun on the horizon."""
-    rng, (width, height) = canvas.rng(7), canvas.size
-    x = float(rng.uniform(0.2, 0.8)) * width
+    width, height = canvas.size
+    x = _low_sun_across(canvas.seed) * width
     ys, xs = np.mgrid[0:height, 0:width].astype(np.float32)
     veil = np.exp(-(((xs - x) / (0.45 * width)) ** 2) - np.abs(ys - canvas.horizon_px) / (0.16 * height))
 
@@ -216,18 +241,39 @@ def birds(canvas: Canvas) -> Painter:
     return paint
 
 
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A drop on the lens, in fractions of the picture's width (``y`` of its height); angle in degrees."""
+
+    x: float
+    y: float
+    radius: float
+    squash: float
+    angle_deg: float
+    opacity: float
+
+    def box(self, aspect: float) -> Box:
+        """Return where it is, in [0, 1]; ``aspect`` is width over height."""
+        across, down = self.radius, self.radius * self.squash * aspect
+        return _cut(self.x - across, self.y - down, self.x + across, self.y + down)
+
+
+def drops_of(head_seed: int) -> list[Drop]:
+    """Return the drops on a head's lens: they are at one place of the picture wherever it looks."""
+    rng = np.random.default_rng([head_seed, 71, 10])
+    spans = ((0, 1), (0, 1), (0.015, 0.06), (0.6, 1.2), (0, 180), (0.2, 0.5))
+    return [Drop(*(float(rng.uniform(*span)) for span in spans)) for _ in range(int(rng.integers(4, 9)))]
+
+
 def dirty_lens(canvas: Canvas) -> Painter:
-    """Put drops and smears on the glass: pale, out of focus, fixed in the picture wherever the head looks."""
-    rng, (width, height) = np.random.default_rng([canvas.head_seed, 71, 10]), canvas.size
+    """Put drops and smears on the glass: pale, out of focus, fixed in the picture."""
+    width, height = canvas.size
     alpha = np.zeros((height, width), np.float32)
-    for _ in range(int(rng.integers(4, 9))):
-        x, y = rng.uniform(0, 1, 2) * (width, height)
-        r = float(rng.uniform(0.015, 0.06)) * width
+    for drop in drops_of(canvas.head_seed):
+        r = drop.radius * width
         blob = np.zeros_like(alpha)
-        axes = (int(r), int(r * rng.uniform(0.6, 1.2)))
-        cv2.ellipse(
-            blob, (int(x), int(y)), axes, float(rng.uniform(0, 180)), 0, 360, float(rng.uniform(0.2, 0.5)), -1
-        )
+        middle, axes = (int(drop.x * width), int(drop.y * height)), (int(r), int(r * drop.squash))
+        cv2.ellipse(blob, middle, axes, drop.angle_deg, 0, 360, drop.opacity, -1)
         alpha = np.maximum(alpha, cv2.GaussianBlur(blob, (0, 0), r / 3))
 
     def paint(image: Image, _t_s: float, strength: float) -> Image:
@@ -276,3 +322,37 @@ PAINTERS: dict[str, Callable[[Canvas], Painter]] = {
     "night": infrared,
     "day_night": infrared,
 }
+
+
+def suspects(
+    name: str, seed: int, head_seed: int, size: tuple[int, int], horizon: float, t_s: float
+) -> list[Box]:
+    """Return where a negative that is painted may look like smoke, in [0, 1], always in the same order.
+
+    Drops on the lens, discs of glare, the veil below a low sun, billows of a bank of fog, clouds above
+    the horizon (a fraction of the height). Negatives without a shape of their own have none.
+    """
+    aspect, rng = size[0] / size[1], np.random.default_rng([seed, 83])
+    if name == "dirty_lens":
+        return [drop.box(aspect) for drop in drops_of(head_seed)]
+    if name == "glare":
+        sun = _sun_of(seed)
+        x, y = sun.across(t_s), _SUN_ABOVE
+        middles = [(x + along * (0.5 - x) * 1.3, y + along * (0.5 - y) * 1.3, r) for along, r in sun.discs]
+        return [_cut(u - r, v - r * aspect, u + r, v + r * aspect) for u, v, r in middles if 0 < v < 1]
+    if name == "low_sun":
+        x = _low_sun_across(seed)
+        return [_cut(x - 0.2, horizon - 0.1, x + 0.2, horizon + 0.1)]
+    rows = {"fog_bank": (horizon - 0.03, horizon + _FOG_DEEP[0]), "cloud_shadow": (0.0, 0.7 * horizon)}
+    made = []
+    for _ in range(2 if name in rows else 0):
+        width, height = float(rng.uniform(0.05, 0.22)), float(rng.uniform(0.06, 0.2))
+        x = (float(rng.uniform(0, 1)) + _FOG_PX_S / size[0] * t_s) % 1.0
+        y = float(rng.uniform(*rows[name]))
+        made.append(_cut(x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+    return made
+
+
+def _cut(left: float, top: float, right: float, bottom: float) -> Box:
+    x1, y1 = min(max(left, 0.0), 0.99), min(max(top, 0.0), 0.99)
+    return (x1, y1, max(min(right, 1.0), x1 + 0.005), max(min(bottom, 1.0), y1 + 0.005))

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import events_smoke, smoke_runs
 from benchmarks.events_smoke import VISITS, by_distance, full_plan, in_time, judged_of
-from benchmarks.smoke_runs import Sight, SmokeRun, camera_of, marks
+from benchmarks.smoke_runs import Sight, SmokeRun, camera_of
 from edge.score import AlertRecord, JudgedEvent
 from streams.simulator.tower import ROUND_S, tower
 from streams.simulator.tower_story import CLEAR, HOUR_S, NEGATIVES
@@ -52,8 +52,8 @@ def test_the_full_set_has_fifteen_camera_days_of_every_negative() -> None:
 def test_a_bank_of_fog_is_marked_while_it_lies_there_and_a_chimney_is_known() -> None:
     fog = tower(2, SMALL, 4 * HOUR_S, "fog_bank", fires=False).views[0]
     spell = fog.spells[0]
-    assert not marks(fog, spell.started_s - 1)
-    assert len(marks(fog, (spell.started_s + spell.ended_s) / 2)) == 2
+    assert not fog.suspects(spell.started_s - 1)
+    assert len(fog.suspects((spell.started_s + spell.ended_s) / 2)) == 2
     steam = tower(2, SMALL, 4 * HOUR_S, "steam", fires=False)
     camera = camera_of("t", steam, pixels=False)
     assert len(camera.views) == len(steam.views)

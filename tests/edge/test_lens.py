@@ -40,7 +40,7 @@ EVERYWHERE = np.ones((45, 80), np.bool_)
             False,
             id="two of eight: fires at the same height",
         ),
-        pytest.param([("b", 0, EVERYWHERE), ("c", 15, EVERYWHERE)], False, id="rain in the others"),
+        pytest.param([("b", 0, EVERYWHERE), ("c", 15, EVERYWHERE)], True, id="weather in the others"),
         pytest.param([("b", -4000, new(DROP)), ("c", -4000, new(DROP))], False, id="an hour ago"),
         pytest.param([], False, id="a camera that does not turn"),
     ],

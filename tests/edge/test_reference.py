@@ -8,6 +8,7 @@ import pytest
 
 from edge.observe import Box
 from edge.reference import Novelty, ViewReference
+from edge.rules.smoke import NEW_FRAC
 
 SIZE = (800, 450)
 PLACE: Box = (0.45, 0.55, 0.55, 0.65)
@@ -56,7 +57,7 @@ def news(memory: ViewReference, image: Image, now_s: float = 360.0, at: Box = PL
 
 def test_a_thin_veil_over_the_ground_is_new_and_local() -> None:
     found = news(known(), picture(9, veil=0.35))
-    assert found.is_local
+    assert found.stands_out(NEW_FRAC)
     assert found.inside_frac > 0.5
     assert found.around_frac < 0.1
     assert found.foot_on_land
@@ -76,14 +77,14 @@ def test_what_is_no_smoke_is_no_local_news(image: Image) -> None:
     memory = known()
     memory.see(image, 360.0)
     found = memory.novelty(PLACE)
-    assert found is None or not found.is_local
+    assert found is None or not found.stands_out(NEW_FRAC)
 
 
 def test_what_stirs_all_the_time_is_no_news() -> None:
     memory = ViewReference(60.0)
     for index in range(12):
         memory.see(picture(index, veil=0.4 if index % 2 else 0.0), index * 60.0)
-    assert not news(memory, picture(20, veil=0.4), 720.0).is_local
+    assert not news(memory, picture(20, veil=0.4), 720.0).stands_out(NEW_FRAC)
 
 
 def test_a_box_in_the_sky_has_no_foot() -> None:
@@ -96,7 +97,7 @@ def test_a_cloud_in_the_sky_part_of_a_box_is_no_news_and_smoke_on_its_land_is() 
     box: Box = (0.4, 0.15, 0.5, 0.45)
     cloud = picture(9, veil=2.5, at=(0.35, 0.1, 0.55, 0.3))
     assert news(known(), cloud, at=box).inside_frac == 0
-    assert news(known(), picture(9, veil=0.35, at=(0.42, 0.36, 0.48, 0.45)), at=box).is_local
+    assert news(known(), picture(9, veil=0.35, at=(0.42, 0.36, 0.48, 0.45)), at=box).stands_out(NEW_FRAC)
 
 
 def test_smoke_stays_new_from_visit_to_visit_and_dust_has_moved_on() -> None:
@@ -114,8 +115,8 @@ def test_smoke_is_not_learnt_while_it_is_covered_and_is_in_time_if_not() -> None
     for index in range(6, 24):
         covering.see(picture(index, veil=0.35), index * 60.0, [PLACE])
         learning.see(picture(index, veil=0.35), index * 60.0)
-    assert news(covering, picture(50, veil=0.35), 1440.0).is_local
-    assert not news(learning, picture(50, veil=0.35), 1440.0).is_local
+    assert news(covering, picture(50, veil=0.35), 1440.0).stands_out(NEW_FRAC)
+    assert not news(learning, picture(50, veil=0.35), 1440.0).stands_out(NEW_FRAC)
 
 
 def test_it_says_nothing_before_it_knows_the_view_or_of_quite_another_light() -> None:

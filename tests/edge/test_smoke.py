@@ -160,7 +160,7 @@ def test_what_the_detector_misses_goes_on_while_the_view_is_changed() -> None:
     """Seen in one picture of four, with low confidence, at one a minute; the veil is there all the time."""
 
     def scene(t: float) -> list[Thing]:
-        return [replace(plume(confidence=0.15), detected=t % 240 == 0)]
+        return [replace(plume(width=10, confidence=0.15), detected=t % 240 == 0)]
 
     events = story(smoke(60), scene, times(1200, 60))
     assert phases(events) == ["candidate", "opened"]
