@@ -162,9 +162,10 @@ class Road:
 
     def _speed(self, seen: Observation, standing: int, vehicles: Sequence[Seen]) -> float:
         overlaps = ious([track.box for track in seen.tracks], [one.box for one in vehicles])
+        in_zone = np.asarray((overlaps > 0.8).any(axis=1)).tolist()
         speeds = [
             track.speed_bl_s
-            for track, is_in_zone in zip(seen.tracks, (overlaps > 0.8).any(axis=1), strict=True)
+            for track, is_in_zone in zip(seen.tracks, in_zone, strict=True)
             if is_in_zone and not math.isnan(track.speed_bl_s)
         ]
         if speeds:

@@ -36,7 +36,7 @@ class SizeByRow:
     def learn(self, boxes: Sequence[Box]) -> None:
         """Take the vehicle boxes of one observation."""
         known = [box for boxes_before in self._recent for box in boxes_before]
-        stayed = (ious(boxes, known) > 0.3).any(axis=1)
+        stayed = np.asarray((ious(boxes, known) > 0.3).any(axis=1)).tolist()
         new = [box for box, is_known in zip(boxes, stayed, strict=True) if not is_known]
         self._recent = [*self._recent[1 - FRAMES :], list(boxes)]
         for box in new:
