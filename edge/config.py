@@ -27,6 +27,7 @@ from edge.mount import MountConfig, PoseConfig, pose_problems
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.patrol import Patrol
 from edge.schedule import Schedule
+from edge.season import Season
 from edge.shapes import Area, Mask, Zone
 from models.registry import find_model
 from streams.modes import KEYFRAMES, DecodeMode, Hardware
@@ -171,6 +172,7 @@ class SmokeRuleConfig(RuleConfig):
             detector is sure and the view has changed there and not around.
         tile_px: also look through tiles of this side at full resolution, for far and small plumes;
             best the model's own input side. None (``null``) looks at the whole frame alone.
+        seasons: days of the year on which less is asked; where straw is burnt, of the zone of its stubble.
 
     """
 
@@ -184,6 +186,7 @@ class SmokeRuleConfig(RuleConfig):
     min_share_frac: Fraction = 0.5
     max_width_frac: Fraction = 0.4
     tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = 640
+    seasons: tuple[Season, ...] = ()
 
     @model_validator(mode="after")
     def _order(self) -> SmokeRuleConfig:
@@ -191,6 +194,23 @@ class SmokeRuleConfig(RuleConfig):
             text = f"must be at most min_confidence ({self.min_confidence:g}), got {self.weak_confidence:g}"
             raise problems_at((("weak_confidence",), text))
         return self
+
+
+class Permit(Area):
+    """A place in a zone where vehicles may stand: a loading bay, a taxi rank, residents at night.
+
+    Attributes:
+        id: its name.
+        schedule: when they may; None stands for always. Time in excess counts from its end.
+
+    """
+
+    id: Id
+    schedule: Schedule | None = None
+
+    def allows(self, at: datetime, tz: tzinfo) -> bool:
+        """Whether vehicles may stand here at an aware time."""
+        return self.schedule is None or self.schedule.in_force(at, tz)
 
 
 class ParkingRuleConfig(RuleConfig):
@@ -201,6 +221,7 @@ class ParkingRuleConfig(RuleConfig):
         legal_time_s: standing this long makes an alert (Hikvision: 4 to 60 min).
         grace_s: unseen this long, a spot is still taken (a lorry in front, missed detections).
         min_inside_frac: share of the vehicle's foot that must lie in the zone.
+        permits: places in it where vehicles may stand, at times or always; plates are not read.
 
     """
 
@@ -212,6 +233,7 @@ class ParkingRuleConfig(RuleConfig):
     legal_time_s: Annotated[float, Strict(), Field(ge=1, le=86400)] = 300.0
     grace_s: Annotated[float, Strict(), Field(ge=5, le=3600)] = 60.0
     min_inside_frac: Fraction = 0.5
+    permits: tuple[Permit, ...] = ()
 
     @model_validator(mode="after")
     def _order(self) -> ParkingRuleConfig:

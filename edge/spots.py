@@ -98,7 +98,7 @@ class Spot:
     ``pending_kept``: the new look came so soon after that nothing can have left and been replaced;
     ``masked``: something stood before a part of it when its look was taken, so that this look is mixed;
     ``shaded``: something nearer was seen before a part of it since it was last present, ``masked_s``
-    when that was last so.
+    when that was last so. ``permitted_at``: when the rule last let it stand here, None if never.
     """
 
     key: str
@@ -133,6 +133,7 @@ class Spot:
     reported: bool = False
     alarmed: bool = False
     moved: bool = False
+    permitted_at: datetime | None = None
     _box: Box | None = None  # the median, once it was asked for
 
     @property
@@ -208,7 +209,7 @@ class SpotMemory:
         touching = commons([spot.place for spot in self.spots], [one.box for one in everywhere]) > 0
         for index, spot in enumerate(self.spots):
             found = vehicles[matches[index]] if index in matches else None
-            near = (everywhere[other] for other in np.flatnonzero(touching[index]))
+            near = (everywhere[other] for other in np.flatnonzero(touching[index]).tolist())
             others = [one for one in near if one is not found]
             if jumped:
                 spot.jumped_s = seen.monotonic_s
@@ -546,6 +547,7 @@ def _dump(spot: Spot) -> dict[str, Any]:
         "last_present_at": spot.last_present_at.isoformat(),
         "pending": None if spot.pending is None else looks.encode(spot.pending),
         "pending_at": spot.pending_at.isoformat() if spot.pending_at else None,
+        "permitted_at": spot.permitted_at.isoformat() if spot.permitted_at else None,
     }
 
 
@@ -559,5 +561,6 @@ def _load(state: Mapping[str, Any]) -> Spot:
     values["pending"] = looks.decode(state["pending"]) if state["pending"] else None
     for name in ("since_at", "last_present_at"):
         values[name] = parse_utc(state[name])
-    values["pending_at"] = parse_utc(state["pending_at"]) if state["pending_at"] else None
+    for name in ("pending_at", "permitted_at"):
+        values[name] = parse_utc(state[name]) if state.get(name) else None
     return Spot(**values)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from edge.config import ParkingRuleConfig
@@ -76,7 +76,9 @@ class ParkingRule:
         findings = [self._over(spot) for spot in ended if spot.reported]
         in_force_since = self._in_force_since(seen.captured_at)
         for spot in self._memory.spots:
-            if in_force_since is None:
+            if self._is_permitted(spot, seen.captured_at):
+                spot.permitted_at = seen.captured_at
+            if in_force_since is None or spot.permitted_at == seen.captured_at:
                 if spot.reported:
                     findings.append(self._over(spot))
                     spot.reported = spot.alarmed = False
@@ -93,9 +95,19 @@ class ParkingRule:
             return datetime.min.replace(tzinfo=at.tzinfo)
         return self.config.schedule.in_force_since(at, self.tz)
 
+    def _is_permitted(self, spot: Spot, at: datetime) -> bool:
+        foot = foot_of(spot.box)
+        return any(
+            one.covers_frac(foot) >= self.config.min_inside_frac and one.allows(at, self.tz)
+            for one in self.config.permits
+        )
+
     def _state(self, spot: Spot, seen: Observation, in_force_since: datetime) -> Finding | None:
         """Return the finding of one spot, None while it does not stand for long enough."""
-        forbidden_s = (seen.captured_at - max(spot.since_at, in_force_since)).total_seconds()
+        since = max(spot.since_at, in_force_since)
+        if spot.permitted_at is not None:  # up to the observation after the last that was permitted
+            since = max(since, spot.permitted_at + timedelta(seconds=self.interval_s))
+        forbidden_s = (seen.captured_at - since).total_seconds()
         dwell_s = min(spot.dwell_s(seen.monotonic_s), forbidden_s)
         if spot.reported:
             return self._finding(spot, dwell_s, self._is_confirmed(spot, dwell_s))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 
@@ -32,11 +33,22 @@ def test_an_example_loads(path: Path, tmp_path: Path) -> None:
     assert all(camera.is_live for camera in config.cameras)
 
 
-def test_the_street_example_holds_by_local_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("local", "in_force"),
+    [
+        pytest.param("2025-10-01T08:00", False, id="a holiday before nine"),
+        pytest.param("2025-10-01T21:00", True, id="a holiday's evening"),
+        pytest.param("2025-10-11T08:00", True, id="a Saturday that is worked"),
+        pytest.param("2025-10-13T21:00", False, id="a Monday's evening"),
+    ],
+)
+def test_the_street_example_knows_holidays(tmp_path: Path, local: str, in_force: bool) -> None:
     (street,) = [path for path in EXAMPLES if path.name == "street.yaml"]
-    rule = load(street, tmp_path).cameras[0].views[0].rules[0]
-    assert rule.schedule is not None
-    assert [len(window.days) for window in rule.schedule.windows] == [5, 2]
+    camera = load(street, tmp_path).cameras[0]
+    schedule = camera.views[0].rules[0].schedule
+    assert schedule is not None
+    at = datetime.fromisoformat(local).replace(tzinfo=camera.tz)
+    assert schedule.in_force(at, camera.tz) is in_force
 
 
 def test_the_tower_example_has_the_pose_that_its_points_give(tmp_path: Path) -> None:

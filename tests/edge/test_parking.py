@@ -224,6 +224,28 @@ def test_time_counts_only_while_the_rule_is_in_force() -> None:
     assert at(178) <= events[-1].captured_at <= at(182)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "opens_s"),
+    [
+        pytest.param({}, [30], id="always: the car beside the bay alone"),
+        pytest.param({"schedule": {"windows": [{"to": "08:01"}]}}, [30, 90], id="until a minute past eight"),
+    ],
+)
+def test_where_it_is_permitted_time_does_not_count(schedule: dict[str, object], opens_s: list[float]) -> None:
+    bay = {"id": "bay", "points": [[0.4, 0.4], [0.7, 0.4], [0.7, 0.8], [0.4, 0.8]]}
+    rule = parking(permits=[bay | schedule])
+    seen = list(observations(lambda _t: [car(300), car(100, colour=2)], times(120)))
+    life = Lifecycle("cam", "fixed", Terms(rule.name, rule.hold_s, interval_s=2.0), ids())
+    events = []
+    for number, one in enumerate(seen):
+        if number == 40:  # a restart forgets no permit
+            state = json.loads(json.dumps(rule.dump()))
+            rule = parking(permits=[bay | schedule])
+            rule.load(state)
+        events += life.step(one.captured_at, one.gap_s, rule(one))
+    assert [when for when, _ in opened(events)] == [at(s) for s in opens_s]
+
+
 @settings(max_examples=6, deadline=None)
 @given(cut=st.integers(1, 40), seed=st.integers(0, 50))
 def test_a_restart_changes_nothing(cut: int, seed: int) -> None:

@@ -95,3 +95,45 @@ def test_it_was_in_force_all_the_while_since(naive: datetime, rule: Schedule) ->
 def test_windows_that_cannot_be_are_refused(window: dict[str, object], part: str) -> None:
     with pytest.raises(ValidationError, match=part):
         schedule(window)
+
+
+WORKING = Schedule.model_validate(
+    {"calendar": "china", "windows": [{"days": ["workday"], "from": "22:00", "to": "6:00"}]}
+)
+OFF = Schedule.model_validate({"calendar": "china", "windows": [{"days": ["day_off"]}]})
+
+
+@pytest.mark.parametrize(
+    ("rule", "local", "holds"),
+    [  # 2025: off from 1 to 8 October, while Sunday 28 September and Saturday 11 October are worked
+        pytest.param(OFF, "2025-10-01T12:00", True, id="a holiday in the week"),
+        pytest.param(OFF, "2025-10-11T12:00", False, id="a Saturday that is worked"),
+        pytest.param(OFF, "2025-10-12T12:00", True, id="a plain Sunday"),
+        pytest.param(WORKING, "2025-10-01T23:00", False, id="the night after a holiday"),
+        pytest.param(WORKING, "2025-10-01T05:00", True, id="the night after a workday, into a holiday"),
+        pytest.param(WORKING, "2025-10-11T22:00", True, id="the night after a Saturday that is worked"),
+    ],
+)
+def test_a_calendar_tells_workdays_from_days_off(rule: Schedule, local: str, holds: bool) -> None:
+    at = datetime.fromisoformat(local).replace(tzinfo=SHANGHAI)
+    assert rule.in_force(at, SHANGHAI) is holds
+
+
+def test_a_day_off_is_in_force_since_its_own_midnight() -> None:
+    at = datetime(2025, 10, 1, 9, 0, tzinfo=SHANGHAI)
+    assert OFF.in_force_since(at, SHANGHAI) == datetime(2025, 10, 1, 0, 0, tzinfo=SHANGHAI)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        pytest.param({"windows": [{"days": ["workday"]}]}, "need a calendar", id="no calendar"),
+        pytest.param(
+            {"windows": [{}], "calendar": "mars"}, "no calendar 'mars'", id="one that is not shipped"
+        ),
+        pytest.param({"windows": [{}], "calendar": "none.yaml"}, "none.yaml", id="a file that is not there"),
+    ],
+)
+def test_a_calendar_that_cannot_be_had_is_named(wrong: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Schedule.model_validate(wrong)
