@@ -18,7 +18,7 @@ from alerts.areas.placing import areas_now, place_incident, place_of
 from alerts.areas.roster import ShiftRow
 from alerts.services.errors import Conflict
 from alerts.services.views import CameraView
-from alerts.store import audit
+from alerts.store import audit, journal
 from alerts.store.city import Area, IncidentArea, Shift
 from alerts.store.database import Database
 from alerts.store.tables import Incident, User
@@ -99,6 +99,7 @@ class AreaService:
             for incident in session.scalars(select(Incident).execution_options(yield_per=PIECE)):
                 place_incident(session, incident)
             audit.record(session, by, "areas import", "areas", {"areas": len(wanted), "removed": gone[:50]})
+            journal.changed(session, "resync", "", "areas")  # incidents and cameras lie elsewhere now
         return len(wanted)
 
     def import_roster(self, rows: Iterable[ShiftRow], by: str) -> int:
@@ -161,7 +162,8 @@ class AreaService:
         here: np.ndarray[Any, np.dtype[np.bool_]] = shapely.intersects_xy(
             shape.polygon, lon_deg[placed], lat_deg[placed]
         )
-        return placed[here]
+        found: np.ndarray[Any, np.dtype[np.intp]] = placed[here]
+        return found
 
     def in_charge(
         self, lat_deg: float, lon_deg: float, at: datetime | None = None, department: str | None = None

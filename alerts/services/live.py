@@ -145,5 +145,5 @@ class LiveService:
 
 
 def _view(row: Row[tuple[int, datetime, str, str, str]]) -> ChangeView:
-    topic = cast("Literal['incident', 'camera', 'edge']", row.topic)
+    topic = cast("Literal['incident', 'camera', 'edge', 'resync']", row.topic)
     return ChangeView(id=row.id, at=row.at, topic=topic, ref=row.ref, action=row.action)

@@ -41,8 +41,10 @@ def entry(
     audit.record(session, actor, action, f"incident {incident_id}", {**line.detail, **moved}, at=line.at)
 
 
-def changed(session: Session, topic: Literal["incident", "camera", "edge"], ref: str, action: str) -> None:
-    """Tell live views what to read again."""
+def changed(
+    session: Session, topic: Literal["incident", "camera", "edge", "resync"], ref: str, action: str
+) -> None:
+    """Tell live views what to read again; ``resync`` is everything."""
     session.add(Change(at=utc_now(), topic=topic, ref=ref, action=action))
 
 

@@ -12,6 +12,7 @@ from alerts.areas.placing import place_incident
 from alerts.areas.roster import read_roster
 from alerts.areas.service import AreaService
 from alerts.services.errors import Conflict
+from alerts.services.live import LiveService
 from alerts.store.city import IncidentArea
 from alerts.store.tables import Incident
 
@@ -114,11 +115,12 @@ def test_areas_are_renamed_moved_under_others_and_taken_away(areas, read):
 
 
 def test_another_process_sees_new_areas_at_once(database, areas, read):
-    other = AreaService(database, ZoneInfo("Asia/Shanghai"))
-    assert other.list_areas() == ()
+    other, live = AreaService(database, ZoneInfo("Asia/Shanghai")), LiveService(database)
+    assert (other.list_areas(), live.poll()) == ((), [])
     areas.import_areas(read(town()), "li")
     assert len(other.list_areas()) == 5
     assert other.shapes()[0].polygon.area == 1
+    assert [change.topic for change in live.poll()] == ["resync"]
 
 
 def test_a_shift_in_an_area_that_is_not_there_is_refused(manned, tmp_path):
