@@ -27,6 +27,7 @@ from edge.mount import MountConfig, PoseConfig, pose_problems
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.patrol import Patrol
 from edge.schedule import Schedule
+from edge.season import Season
 from edge.shapes import Area, Mask, Zone
 from models.registry import find_model
 from streams.modes import KEYFRAMES, DecodeMode, Hardware
@@ -171,6 +172,7 @@ class SmokeRuleConfig(RuleConfig):
             detector is sure and the view has changed there and not around.
         tile_px: also look through tiles of this side at full resolution, for far and small plumes;
             best the model's own input side. None (``null``) looks at the whole frame alone.
+        seasons: days of the year on which less is asked; where straw is burnt, of the zone of its stubble.
 
     """
 
@@ -184,6 +186,7 @@ class SmokeRuleConfig(RuleConfig):
     min_share_frac: Fraction = 0.5
     max_width_frac: Fraction = 0.4
     tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = 640
+    seasons: tuple[Season, ...] = ()
 
     @model_validator(mode="after")
     def _order(self) -> SmokeRuleConfig:

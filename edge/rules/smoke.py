@@ -68,6 +68,7 @@ class SmokeRule:
     _samples: list[float] = field(default_factory=list)
     _tubes: list[Tube] = field(default_factory=list)
     _habits: Habits = field(default_factory=Habits)
+    _season: float = 1.0  # what is asked today, of what is asked as a rule
 
     @property
     def name(self) -> str:
@@ -82,6 +83,8 @@ class SmokeRule:
     def __call__(self, seen: Observation) -> list[Finding]:
         """State where there is smoke now."""
         now_s = seen.monotonic_s
+        today = seen.captured_at.astimezone(self.tz).date()
+        self._season = min((one.ease for one in self.config.seasons if one.holds(today)), default=1.0)
         self._samples = [*self._samples, now_s][-1000:]
         start_s = self._window_start(now_s)
         self._samples = [at_s for at_s in self._samples if at_s >= start_s]
@@ -135,7 +138,7 @@ class SmokeRule:
     def _vote(self, seen: Observation, box: Box, confidence: float) -> Vote | None:
         """Weigh one box: what the detector says of it, and what the view's reference does."""
         lasting = any(tube.alarmed and tube.overlap(box) > 0 for tube in self._tubes)
-        ease = HYSTERESIS if lasting else 1.0
+        ease = (HYSTERESIS if lasting else 1.0) * self._season
         strong = confidence >= self.config.min_confidence * ease
         if not strong and confidence < self.config.weak_confidence * ease:
             return None
@@ -216,7 +219,7 @@ class SmokeRule:
     def _holds(self, tube: Tube, samples: int) -> bool:
         """Whether the votes of a tube are enough to alarm, or to go on."""
         votes = len(tube.votes)
-        ease = HYSTERESIS if tube.alarmed else 1.0
+        ease = (HYSTERESIS if tube.alarmed else 1.0) * self._season
         if votes < samples * self.config.min_share_frac * ease:
             return False
         if tube.weight < self.config.window * self.config.min_share_frac * ease:

@@ -259,3 +259,10 @@ def test_where_the_detector_always_sees_smoke_a_change_of_the_ground_is_none() -
     restarted.load(json.loads(json.dumps(rule.dump())))
     rule = restarted
     assert phases(life(0)) == []
+
+
+@pytest.mark.parametrize(("seasons", "alerts"), [([], 0), ([{"from": "01-01", "to": "12-31"}], 1)])
+def test_in_the_burning_season_less_is_asked(seasons: list[dict[str, object]], alerts: int) -> None:
+    rule = smoke(2, seasons=seasons)
+    events = story(rule, lambda t: [plume(10, 50, 300, 0.25)] if t >= 20 else [], times(120, 2))
+    assert phases(events).count("opened") == alerts
