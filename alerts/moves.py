@@ -56,8 +56,7 @@ def move(
     before = State(row.state)
     after = step(before, action)
     if action is Action.REOPEN and row.merged_into is not None:
-        msg = f"incident {row.id} was merged into {row.merged_into}: split its alerts off there"
-        raise IllegalTransition(msg)
+        raise IllegalTransition.of("was_merged", incident=row.id, into=row.merged_into)
     if action in {Action.WITHDRAW, Action.RECOVER}:
         withdraw_tasks(session, row)
     if action in {Action.SEND_BACK, Action.REOPEN}:

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from alerts.messages import Kind
+from alerts.refusals import Refusal
 from towerwatch.errors import PermanentError
 
 
@@ -129,7 +130,7 @@ _FAR: dict[TaskState, State] = {
 ACTIVE_TASKS = frozenset({TaskState.ASSIGNED, TaskState.ACCEPTED, TaskState.ON_SITE})
 
 
-class IllegalTransition(PermanentError):
+class IllegalTransition(Refusal, PermanentError):
     """The action is not possible in the state of the incident or task."""
 
 
@@ -138,8 +139,7 @@ def step(state: State, action: Action) -> State:
     after = TRANSITIONS.get((state, action))
     if after is None:
         possible = ", ".join(actions_from(state)) or "nothing"
-        msg = f"{action} is not possible in state {state}; possible: {possible}"
-        raise IllegalTransition(msg)
+        raise IllegalTransition.of("not_in_state", action=action, state=state, possible=possible)
     return after
 
 
@@ -153,8 +153,7 @@ def task_step(state: TaskState, action: TaskAction) -> TaskState:
     after = TASK_TRANSITIONS.get((state, action))
     if after is None:
         possible = ", ".join(task_actions_from(state)) or "nothing"
-        msg = f"{action} is not possible for a task that is {state}; possible: {possible}"
-        raise IllegalTransition(msg)
+        raise IllegalTransition.of("task_not_in_state", action=action, state=state, possible=possible)
     return after
 
 

@@ -60,39 +60,31 @@ def with_zones(text: str, camera: str, preset: str, zones: Sequence[ZoneShape]) 
         msg = f"camera {camera} has no view {preset}"
         raise NotFound(msg)
     if lost := sorted(_view(view).ruled - {zone.id for zone in zones}):
-        msg = f"a rule of this view speaks of zone {lost[0]}: keep it, or change the rule first"
-        raise Invalid(msg)
+        raise Invalid.of("zone_ruled", zone=lost[0])
     changed = _spliced(text, _view_node(yaml.compose(text, yaml.SafeLoader), camera, preset), zones)
     view["zones"] = [_plain(zone) for zone in zones]
     if yaml.safe_load(changed) != document:
-        msg = "this configuration is written in a way that zones cannot be put into; edit the file"
-        raise Invalid(msg)
+        raise Invalid.of("zones_unwritable")
     return changed
 
 
 def _check(zones: Sequence[ZoneShape]) -> None:
     if len(zones) > MAX_ZONES:
-        msg = f"{len(zones)} zones; at most {MAX_ZONES}"
-        raise Invalid(msg)
+        raise Invalid.of("zones_count", count=len(zones), most=MAX_ZONES)
     seen = set()
     for zone in zones:
         if not re.fullmatch(ID_PATTERN, zone.id):
-            msg = f"zone {zone.id!r}: an id of a to z, 0 to 9, - and _"
-            raise Invalid(msg)
+            raise Invalid.of("zone_id", zone=zone.id)
         if zone.id in seen:
-            msg = f"zone {zone.id} stands there twice"
-            raise Invalid(msg)
+            raise Invalid.of("zone_twice", zone=zone.id)
         seen.add(zone.id)
         if not 3 <= len(zone.points) <= MAX_POINTS:
-            msg = f"zone {zone.id} has {len(zone.points)} corners; from 3 to {MAX_POINTS}"
-            raise Invalid(msg)
+            raise Invalid.of("zone_corners", zone=zone.id, count=len(zone.points), most=MAX_POINTS)
         if not all(0 <= value <= 1 for point in zone.points for value in point):
-            msg = f"zone {zone.id} reaches beyond the picture"
-            raise Invalid(msg)
+            raise Invalid.of("zone_beyond", zone=zone.id)
         polygon = Polygon(zone.points)
         if not polygon.is_valid or polygon.area == 0:
-            msg = f"zone {zone.id} crosses itself"
-            raise Invalid(msg)
+            raise Invalid.of("zone_crosses", zone=zone.id)
 
 
 def _views(document: Any, camera: str) -> list[dict[str, Any]]:

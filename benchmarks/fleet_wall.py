@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 INCIDENTS = 5000
 STATES, SHARES = ("fresh", "stale", "blind", "starting"), (0.96, 0.02, 0.015, 0.005)
 FIRST_MS, LOOK_MS = 2000.0, 300.0  # what may pass at most
-SIZE = {"width": 1440, "height": 900}
+WIDTH, HEIGHT = 1440, 900
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 # what is done at a place of the map, again and again; the wheel's way is in pixels
@@ -251,7 +251,7 @@ def main(
         content["cameras"] = fill(folder, boxes, incidents)
         content["incidents"] = incidents
         with served(folder) as url, chromium() as browser:
-            eyes = Eyes(browser.new_page(viewport=SIZE), url)
+            eyes = Eyes(browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}), url)
             content |= eyes.first_view()
             with stirred(folder):
                 content |= eyes.look_around(30 if quick else 100)

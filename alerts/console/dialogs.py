@@ -72,9 +72,9 @@ class Dialogs(ABC):
                     self.say(words("done", action=name), "positive")
             except (Conflict, IllegalTransition) as error:
                 known = self.conflict
-                self.say(words(known) if known else words("refused", why=str(error)), "warning")
+                self.say(words(known) if known else words("refused", why=words.refusal(error)), "warning")
             except ServiceError as error:
-                self.say(words("refused", why=str(error)), "negative")
+                self.say(words("refused", why=words.refusal(error)), "negative")
             await self.refresh()
         return done
 

@@ -122,7 +122,7 @@ class Fleet:
             here = here[self._rank[here] == _RANK[state]]
         if text:
             wanted = text.lower()
-            here = np.array([index for index in here if self._holds(index, wanted)], dtype=np.intp)
+            here = np.array([index for index in here.tolist() if self._holds(index, wanted)], dtype=np.intp)
         ordered = here[np.argsort(self._rank[here], kind="stable")]
         return [self.line(index) for index in ordered[start : start + limit]], int(here.size)
 

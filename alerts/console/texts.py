@@ -9,6 +9,8 @@ from typing import Any
 
 from alerts import texts as shared
 from alerts.console.texts_city import CITY_TEXTS
+from alerts.refusals import REFUSALS, Refusal
+from alerts.states import Action, State, TaskAction, TaskState
 from alerts.texts import LANGUAGES, Language
 
 TEXTS: dict[str, tuple[str, str]] = CITY_TEXTS | {
@@ -217,6 +219,14 @@ MEASURES: dict[str, tuple[str, str]] = {
 }
 
 
+_NAMED: dict[type, Mapping[Any, tuple[str, str]]] = {
+    State: shared.STATES,
+    TaskState: shared.TASK_STATES,
+    Action: shared.ACTIONS,
+    TaskAction: shared.TASK_ACTIONS,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """All texts in one language."""
@@ -239,6 +249,19 @@ class Words:
     def names(self, table: Mapping[Any, tuple[str, str]]) -> dict[str, str]:
         """Return a whole table in this language, for the browser."""
         return {str(key): pair[self._index] for key, pair in table.items()}
+
+    def refusal(self, error: Refusal) -> str:
+        """Say why something was refused; states and actions in it by their names."""
+        texts = REFUSALS.get(error.code)
+        if texts is None:
+            return str(error)
+        return texts[self._index].format(**{key: self._named(value) for key, value in error.values.items()})
+
+    def _named(self, value: object) -> object:
+        for kind, table in _NAMED.items():
+            if isinstance(value, kind):
+                return self.name(table, value)
+        return value
 
     def line(self, action: str) -> str:
         """Name what a line of the timeline tells."""

@@ -12,10 +12,11 @@
 
 from __future__ import annotations
 
+from alerts.refusals import Refusal
 from towerwatch.errors import ConfigError, PermanentError
 
 
-class ServiceError(PermanentError):
+class ServiceError(Refusal, PermanentError):
     """Root of what a service refuses."""
 
 

@@ -104,7 +104,7 @@ class FleetService:
             count = session.scalar(select(func.count()).select_from(query.subquery())) or 0
         return self._edges(query.order_by(worst, Edge.id).offset(start).limit(limit), few=True), count
 
-    def _edges(self, query: Select[tuple[Edge]], *, few: bool = False) -> tuple[EdgeView, ...]:
+    def _edges(self, query: Select[Edge], *, few: bool = False) -> tuple[EdgeView, ...]:
         with self._database.read() as session:
             edges = session.scalars(query).all()
             ids = [edge.id for edge in edges]

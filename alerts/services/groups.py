@@ -55,22 +55,20 @@ class GroupService:
 
         """
         if incident_id == into_id:
-            msg = f"incident {incident_id} cannot be merged into itself"
-            raise Invalid(msg)
+            raise Invalid.of("merge_itself", incident=incident_id)
         with self._database.write() as session:
             if not sees(session, within, incident_id=into_id):
-                msg = f"there is no incident {into_id} in your part of the city"
-                raise NotFound(msg)
+                raise NotFound.of("merge_unseen", into=into_id)
             alerts = self._lock_alerts(session, incident_id)
             rows = {key: find_incident(session, key, lock=True) for key in sorted((incident_id, into_id))}
             gone, kept = rows[incident_id], rows[into_id]
             _check_version(gone, version)
             if gone.kind != kept.kind:
-                msg = f"incident {incident_id} is {gone.kind}, {into_id} is {kept.kind}"
-                raise Invalid(msg)
+                raise Invalid.of(
+                    "merge_other_kind", incident=incident_id, kind=gone.kind, into=into_id, other=kept.kind
+                )
             if not kept.open:
-                msg = f"incident {into_id} is {kept.state}: reopen it first"
-                raise IllegalTransition(msg)
+                raise IllegalTransition.of("reopen_first", incident=into_id, state=State(kept.state))
             _check_unchanged(session, gone, alerts)
             ids = [alert.id for alert in alerts]
             move(session, gone, Action.MERGE, user, reason=MERGED, detail={"into": into_id, "alerts": ids})
@@ -100,8 +98,7 @@ class GroupService:
             row = find_incident(session, incident_id, lock=True)
             _check_version(row, version)
             if not row.open:
-                msg = f"incident {incident_id} is {row.state}: reopen it first"
-                raise IllegalTransition(msg)
+                raise IllegalTransition.of("reopen_first", incident=incident_id, state=State(row.state))
             _check_unchanged(session, row, alerts)
             if strange := sorted(wanted - {alert.id for alert in alerts}):
                 msg = f"alert {strange[0]} is not in incident {incident_id}"
@@ -173,12 +170,10 @@ def _hand_over(session: Session, alerts: Sequence[Alert], to: Incident) -> None:
 
 def _check_version(row: Incident, version: int | None) -> None:
     if version is not None and row.version != version:
-        msg = f"incident {row.id} has changed since (version {row.version}, not {version})"
-        raise Conflict(msg)
+        raise Conflict.of("incident_changed", incident=row.id, now=row.version, version=version)
 
 
 def _check_unchanged(session: Session, row: Incident, alerts: Sequence[Alert]) -> None:
     now = session.scalars(select(Alert.id).where(Alert.incident_id == row.id)).all()
     if set(now) != {alert.id for alert in alerts}:
-        msg = f"an alert has just joined incident {row.id}: look again"
-        raise Conflict(msg)
+        raise Conflict.of("alert_joined", incident=row.id)

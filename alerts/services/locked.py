@@ -17,8 +17,7 @@ def find_incident(session: Session, incident_id: int, *, lock: bool = False) -> 
     """Return an incident, or raise NotFound."""
     row = session.get(Incident, incident_id, with_for_update=lock)
     if row is None:
-        msg = f"there is no incident {incident_id}"
-        raise NotFound(msg)
+        raise NotFound.of("no_incident", incident=incident_id)
     return row
 
 
@@ -30,8 +29,7 @@ def changing(
     with database.write() as session:
         row = find_incident(session, incident_id, lock=True)
         if version is not None and row.version != version:
-            msg = f"incident {incident_id} has changed since (version {row.version}, not {version})"
-            raise Conflict(msg)
+            raise Conflict.of("incident_changed", incident=incident_id, now=row.version, version=version)
         yield session, row
 
 
@@ -43,7 +41,6 @@ def changing_task(
     with database.read() as session:
         incident_id = session.scalar(select(Task.incident_id).where(Task.id == task_id))
     if incident_id is None:
-        msg = f"there is no task {task_id}"
-        raise NotFound(msg)
+        raise NotFound.of("no_task", task=task_id)
     with changing(database, incident_id, version) as (session, row):
         yield session, row, session.get_one(Task, task_id)

@@ -62,8 +62,7 @@ class LookService:
                 msg = f"no camera {camera} of box {edge} has reported yet"
                 raise NotFound(msg)
             if not box.online or box.revoked_at is not None:
-                msg = f"box {edge} is away"
-                raise Conflict(msg)
+                raise Conflict.of("box_away", edge=edge)
             asked_at = _asked_at(session, edge, camera)
         now = utc_now()
         if asked_at is None or asked_at <= now - RENEW:

@@ -165,8 +165,7 @@ class PeopleService:
         now = utc_now()
         with self._database.write() as session:
             if session.scalar(select(ApiToken).where(ApiToken.name == name)) is not None:
-                msg = f"there is a token named {name!r} already"
-                raise Conflict(msg)
+                raise Conflict.of("token_there", name=name)
             _check_area(session, where)
             row = ApiToken(
                 token_hash=digest(token),
@@ -188,8 +187,7 @@ class PeopleService:
         with self._database.write() as session:
             row = session.scalar(select(ApiToken).where(ApiToken.name == name))
             if row is None:
-                msg = f"there is no token named {name!r}"
-                raise NotFound(msg)
+                raise NotFound.of("no_token", name=name)
             row.revoked_at = utc_now()
             audit.record(session, by, "token revoke", f"token {name}")
 
@@ -228,8 +226,7 @@ class PeopleService:
         _check_password(password)
         with self._database.write() as session:
             if session.scalar(select(User).where(User.name == name)) is not None:
-                msg = f"there is a user named {name!r} already"
-                raise Conflict(msg)
+                raise Conflict.of("user_there", name=name)
             _check_area(session, where)
             row = self._add(session, name, password, role, where)
             about = {"role": role, "area": where.area, "department": where.department}
@@ -255,8 +252,7 @@ class PeopleService:
             session.flush()
             active = select(User.id).where(User.role == "administrator", User.disabled_at.is_(None))
             if session.scalar(active.limit(1)) is None:
-                msg = f"{name} is the last administrator"
-                raise Conflict(msg)
+                raise Conflict.of("last_administrator", name=name)
             if disabled:
                 session.execute(delete(UserSession).where(UserSession.user_id == user.id))
             about = {"role": role, "area": where.area, "department": where.department, "disabled": disabled}
@@ -363,8 +359,7 @@ def _account_view(user: User) -> AccountView:
 def _named(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
-        msg = f"there is no user named {name!r}"
-        raise NotFound(msg)
+        raise NotFound.of("no_user", name=name)
     return user
 
 
@@ -375,8 +370,7 @@ def digest(token: str) -> str:
 
 def _check_name(name: str) -> None:
     if not _NAME.match(name):
-        msg = f"name {name!r}: 1 to 64 letters, digits, dots, dashes, @ or _"
-        raise Invalid(msg)
+        raise Invalid.of("user_name", name=name)
 
 
 def _check_role(role: str, where: Within) -> None:
@@ -390,14 +384,11 @@ def _check_role(role: str, where: Within) -> None:
         except ValueError as error:
             raise Invalid(str(error)) from None
     if role == "department" and where.department is None:
-        msg = "role department: say which department"
-        raise Invalid(msg)
+        raise Invalid.of("say_department")
     if role == "grid_worker" and where.area is None:
-        msg = "role grid_worker: say which area"
-        raise Invalid(msg)
+        raise Invalid.of("say_area")
     if role == "administrator" and where:
-        msg = "an administrator is one for the whole city; leave area and department out"
-        raise Invalid(msg)
+        raise Invalid.of("administrator_everywhere")
 
 
 def _check_scopes(role: str, scopes: Sequence[str] | None) -> None:
@@ -409,11 +400,9 @@ def _check_scopes(role: str, scopes: Sequence[str] | None) -> None:
 
 def _check_area(session: Session, where: Within) -> None:
     if where.area is not None and session.get(Area, where.area) is None:
-        msg = f"there is no area {where.area!r}"
-        raise Invalid(msg)
+        raise Invalid.of("no_area", area=where.area)
 
 
 def _check_password(password: str) -> None:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        msg = f"a password needs {MIN_PASSWORD} to {MAX_PASSWORD} characters"
-        raise Invalid(msg)
+        raise Invalid.of("password_length", least=MIN_PASSWORD, most=MAX_PASSWORD)

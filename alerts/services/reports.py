@@ -94,8 +94,7 @@ class ReportService:
                 detail = {"item": report.item, "flow": flow.code, "note": report.note, "alert_id": alert_id}
                 journal.entry(session, known.incident_id, user.name, "reported", detail=detail)
             elif known.reporter != user.name:
-                msg = f"report {alert_id} is none of {user.name}"
-                raise Conflict(msg)
+                raise Conflict.of("report_of_another", report=alert_id, user=user.name)
             row = find_incident(session, known.incident_id)
             return incident_summary(row, session.get(Camera, (row.edge, row.camera)))
 
@@ -113,15 +112,15 @@ class ReportService:
         """
         with changing(self._database, incident_id, version) as (session, row):
             if State(row.state) not in CHOOSING:
-                msg = f"a flow cannot be chosen in state {row.state}"
-                raise IllegalTransition(msg)
+                raise IllegalTransition.of("flow_too_late", state=State(row.state))
             catalogue = _catalogue(session)
             first = catalogue.flow_of_kind(Kind(row.kind))
             item = row.flow[:4] if row.flow is not None else first.item if first is not None else None
             flow = catalogue.flows.get(code)
             if flow is None or flow.item != item:
-                msg = f"{code} is no flow of item {item}" if item else f"no item takes alerts of {row.kind}"
-                raise Invalid(msg)
+                if item is None:
+                    raise Invalid.of("no_item_of_kind", kind=row.kind)
+                raise Invalid.of("no_flow", flow=code, item=item)
             detail = {"flow": code, "before": row.flow}
             row.catalogue, row.flow = catalogue.version, code
             row.version += 1
@@ -134,38 +133,32 @@ class ReportService:
 
 def _check(report: Report) -> None:
     if not 1 <= len(set(report.pictures)) <= MAX_PICTURES:
-        msg = f"{len(set(report.pictures))} pictures; from 1 to {MAX_PICTURES}"
-        raise Invalid(msg)
+        raise Invalid.of("pictures_count", count=len(set(report.pictures)), most=MAX_PICTURES)
     if len(report.note) > MAX_NOTE:
-        msg = f"note of {len(report.note)} characters; at most {MAX_NOTE}"
-        raise Invalid(msg)
+        raise Invalid.of("note_long", count=len(report.note), most=MAX_NOTE)
 
 
 def _check_area(session: Session, report: Report, user: UserView) -> None:
     if user.area is None:
         return
     if user.area not in {area.id for area in areas_now(session).at(report.lat_deg, report.lon_deg)}:
-        msg = f"{report.lat_deg:.5f}, {report.lon_deg:.5f} lies outside of area {user.area}"
-        raise Invalid(msg)
+        raise Invalid.of("outside_area", lat=report.lat_deg, lon=report.lon_deg, area=user.area)
 
 
 def _catalogue(session: Session) -> LoadedCatalogue:
     found = catalogue_now(session)
     if found is None:
-        msg = "there is no catalogue yet"
-        raise Invalid(msg)
+        raise Invalid.of("no_catalogue")
     return found
 
 
 def _flow_of(catalogue: LoadedCatalogue, report: Report) -> Flow:
     flows = [flow for flow in catalogue.catalogue.flows if flow.item == report.item]
     if not flows:
-        msg = f"there is no item {report.item!r} in the catalogue"
-        raise Invalid(msg)
+        raise Invalid.of("no_item", item=report.item)
     found = next((flow for flow in flows if report.flow in {None, flow.code}), None)
     if found is None:
-        msg = f"{report.flow} is no flow of item {report.item}"
-        raise Invalid(msg)
+        raise Invalid.of("no_flow", flow=report.flow, item=report.item)
     return found
 
 
@@ -209,7 +202,6 @@ def _message(session: Session, report: Report, alert_id: str, kind: Kind, now: d
 def _evidence(session: Session, sha256: str, now: datetime) -> Evidence:
     blob = session.get(EvidenceBlob, sha256)
     if blob is None or blob.deleted_at is not None or not blob.media_type.startswith("image/"):
-        msg = f"picture {sha256}: no picture of that digest is here; send it first"
-        raise Invalid(msg)
+        raise Invalid.of("picture_missing", sha256=sha256)
     about = {"sha256": sha256, "bytes": blob.bytes, "media_type": blob.media_type, "captured_at": now}
     return Evidence.model_validate({"role": EvidenceRole.CONTEXT_T0, **about})

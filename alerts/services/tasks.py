@@ -93,8 +93,7 @@ class TaskService:
             move(session, row, Action.DISPATCH, user, note=note, detail={"departments": list(departments)})
             busy = {task.department for task in tasks_of(session, row) if task.state in ACTIVE_TASKS}
             if again := sorted(busy & set(departments)):
-                msg = f"{', '.join(again)} has an open task in incident {incident_id}"
-                raise Conflict(msg)
+                raise Conflict.of("department_busy", departments=", ".join(again), incident=incident_id)
             return self._assign(session, row, departments, user, limits)
 
     def withdraw(
@@ -144,8 +143,7 @@ class TaskService:
         """
         _check_note(note)
         if not 1 <= len(set(proofs)) <= MAX_PROOFS:
-            msg = f"{len(set(proofs))} pictures as proof; from 1 to {MAX_PROOFS}"
-            raise Invalid(msg)
+            raise Invalid.of("proofs_count", count=len(set(proofs)), most=MAX_PROOFS)
         return self._step(task_id, TaskAction.HANDLE, user, version, note=note, proofs=sorted(set(proofs)))
 
     def decline(self, task_id: int, *, user: str, note: str, version: int | None = None) -> TaskView:
@@ -171,8 +169,7 @@ class TaskService:
         """Let the limits run again, with what was left of them. Raises as :meth:`accept`."""
         with changing_task(self._database, task_id, version) as (session, row, task):
             if task.paused_at is None:
-                msg = "resume is not possible for a task that is not paused"
-                raise IllegalTransition(msg)
+                raise IllegalTransition.of("not_paused")
             self._shift(task)
             arm(task, self._handling.escalation)
             follow(session, row, user, "resume", _about(task))
@@ -319,22 +316,18 @@ def _about(task: Task, note: str = "") -> dict[str, Any]:
 
 def _check_departments(departments: Sequence[str]) -> None:
     if not 1 <= len(departments) <= MAX_DEPARTMENTS:
-        msg = f"{len(departments)} departments; from 1 to {MAX_DEPARTMENTS}"
-        raise Invalid(msg)
+        raise Invalid.of("departments_count", count=len(departments), most=MAX_DEPARTMENTS)
     for name in departments:
         try:
             department_id(name)
         except ValueError as error:
             raise Invalid(str(error)) from None
         if departments.count(name) > 1:
-            msg = f"department {name!r} stands there twice"
-            raise Invalid(msg)
+            raise Invalid.of("department_twice", department=name)
 
 
 def _check_note(note: str, needed: str | None = None) -> None:
     if needed is not None and not note.strip():
-        msg = f"a note is needed: {needed}"
-        raise Invalid(msg)
+        raise Invalid.of("note_needed", needed=needed)
     if len(note) > MAX_NOTE:
-        msg = f"note of {len(note)} characters; at most {MAX_NOTE}"
-        raise Invalid(msg)
+        raise Invalid.of("note_long", count=len(note), most=MAX_NOTE)

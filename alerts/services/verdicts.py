@@ -89,8 +89,7 @@ def check(verdict: str, reason: str | None, note: str) -> None:
         msg = f"reason {reason!r}: one of {', '.join(DISMISS_REASONS)}"
         raise Invalid(msg)
     if len(note) > MAX_NOTE:
-        msg = f"note of {len(note)} characters; at most {MAX_NOTE}"
-        raise Invalid(msg)
+        raise Invalid.of("note_long", count=len(note), most=MAX_NOTE)
 
 
 def record(

@@ -65,8 +65,7 @@ class ZoneService:
             file = Path(folder) / f"{edge}.yaml"
             file.write_bytes(data)
             if self._artifacts.add_file(file)[0] != self.version(edge):
-                msg = f"this is not the configuration that box {edge} runs now"
-                raise Invalid(msg)
+                raise Invalid.of("not_its_config", edge=edge)
             sha256 = add_artifact(self._database, self._artifacts, file)
         with self._database.write() as session:
             audit.record(session, user, "config keep", f"box {edge}", {"sha256": sha256})
@@ -83,8 +82,7 @@ class ZoneService:
 
         """
         if self.version(edge) != version:
-            msg = f"box {edge} runs another configuration by now; look again"
-            raise Conflict(msg)
+            raise Conflict.of("box_other_config", edge=edge)
         text = with_zones(self._text(version), camera, preset, zones)
         with tempfile.TemporaryDirectory(prefix="towerwatch-") as folder:
             file = Path(folder) / f"{edge}.yaml"

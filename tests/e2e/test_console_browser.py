@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from area_kit import town, write_roster
 from components import CHROMIUM_FLAGS, REPOSITORY, wait_until
-from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car
+from console_world import EDGE, OPERATOR, PASSWORD, World, camera, parked_car, picture, street
 from fresh_nicegui import fresh_nicegui
 from sqlalchemy import select
 
@@ -24,6 +24,7 @@ from alerts.config import CentralConfig, ConsoleSettings
 from alerts.http.app import create_app
 from alerts.http.context import make_context
 from alerts.messages import BlindReason, Freshness, Kind
+from alerts.services.rights import Within
 from alerts.states import State
 from alerts.store.tables import Command, Edge
 from alerts.zones import views_of
@@ -40,6 +41,7 @@ ARTEFACTS = REPOSITORY / "artefacts" / "console"
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 WAIT_MS = 20_000
 CHIEF = "chief"
+OTHERWISE = "060302"  # the second flow of an item that no camera files
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +290,7 @@ def test_on_a_phone_in_chinese(browser: Browser, address: str, world: World) -> 
 
 
 PAGES = {
+    "report": "/report",
     "statistics": "/statistics",
     "catalogue": "/catalogue?category=05",
     "areas": "/areas",
@@ -323,13 +326,49 @@ def test_every_page_of_the_city_fits_desk_and_phone(browser: Browser, address: s
         with visit(browser, address, phone=phone, english=english, name=CHIEF) as page:
             if phone:
                 page.locator(".tw-menu").click()
-                expect(page.locator(".tw-navs a")).to_have_count(7)
+                expect(page.locator(".tw-navs a")).to_have_count(8)
             for name, path in PAGES.items():
                 page.goto(f"{address}{path}")
                 page.wait_for_function("window.did_handshake === true")
                 width = (PHONE if phone else DESKTOP)["width"]
                 assert page.evaluate("document.documentElement.scrollWidth") <= width, name
                 shot(page, f"{name}-{'390-zh' if phone else '1440-en'}", whole=True)
+
+
+def test_a_grid_worker_reports_by_phone_and_an_operator_files_it_otherwise(
+    browser: Browser, address: str, city: World
+) -> None:
+    city.services.people.create_user("li", PASSWORD, "grid_worker", where=Within(area="west"))
+    item = city.services.catalogue.get().flows[OTHERWISE].item
+    with visit(browser, address, phone=True, english=False, name="li") as page:
+        page.goto(f"{address}/report")
+        page.wait_for_function("window.did_handshake === true")
+        send = page.locator('[data-do="report"]')
+        expect(send).to_be_disabled()
+        page.select_option("[name=item]", item)
+        file = {"name": "spot.jpg", "mimeType": "image/jpeg", "buffer": picture(street())}
+        page.set_input_files("input[type=file]", file)
+        expect(page.get_by_text("已收到 1 张照片")).to_be_visible()
+        page.fill("[name=note]", "线缆垂落")
+        page.fill("[name=lat_deg]", "33.5")
+        page.fill("[name=lon_deg]", "112.25")
+        page.keyboard.press("Tab")
+        expect(send).to_be_enabled()
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        shot(page, "reported-390-zh", whole=True)
+        send.click()
+        page.wait_for_url(re.compile(r"/incidents/\d+$"))
+        incident_id = int(page.url.rpartition("/")[2])
+        expect(page.locator(".tw-timeline")).to_contain_text("人工上报")
+    with visit(browser, address) as page:
+        page.goto(f"{address}/incidents/{incident_id}")
+        page.wait_for_function("window.did_handshake === true")
+        page.keyboard.press("f")
+        expect(page.locator(".tw-flows")).to_be_visible()
+        shot(page, "flows-1440-en")
+        page.locator(f'[data-flow="{OTHERWISE}"]').click()
+        expect(page.locator(".tw-panel .tw-facts").last).to_contain_text(OTHERWISE)
+    assert city.services.incidents.get_incident(incident_id).flow == OTHERWISE
 
 
 def test_zones_are_drawn_with_the_keyboard_and_sent(browser: Browser, address: str, city: World) -> None:

@@ -21,7 +21,7 @@ def test_the_whole_city_is_on_the_wall_and_moves(tmp_path: Path, chromium_path: 
     assert chromium_path
     fleet_wall.fill(tmp_path, BOXES, INCIDENTS)
     with fleet_wall.served(tmp_path) as url, fleet_wall.chromium() as browser:
-        page = browser.new_page(viewport=fleet_wall.SIZE)
+        page = browser.new_page(viewport={"width": fleet_wall.WIDTH, "height": fleet_wall.HEIGHT})
         eyes = fleet_wall.Eyes(page, url)
         seen = eyes.first_view()
         assert (seen["cameras_seen"], seen["incidents_seen"]) == (STREAMS, INCIDENTS)
