@@ -217,8 +217,12 @@ class Road:
 
     def _stood_first(self, one: _Left, queue: Sequence[Spot]) -> bool:
         """Whether one that has left had stood before all of a queue that stood then already."""
-        along = [self._along(spot.box) for spot in queue if spot.since_s < one.at_s]
-        return bool(along) and self._along(one.box) < min(along)
+        stood = [spot.box for spot in queue if spot.since_s < one.at_s]
+        head = min(stood, key=self._along, default=None)
+        if head is None:
+            return False
+        beside = HEAD_BL / 2 * math.sqrt(area(head)) * math.hypot(*self._growth)  # in the lane next to it
+        return self._along(one.box) < self._along(head) + beside
 
     def _along(self, box: Box) -> float:
         """Return how far along the way in which queues grow a vehicle stands; 0 while that is unknown."""
