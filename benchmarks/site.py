@@ -6,6 +6,7 @@ the facts say so: figures taken on one are no figures of the other.
 
 from __future__ import annotations
 
+import getpass
 import os
 import shutil
 import signal
@@ -178,11 +179,16 @@ class Site:
         self.await_port("central", self.http_port)
 
     def _start_mosquitto(self, program: str) -> None:
-        config = self.folder / "mosquitto.conf"
+        config, kept = self.folder / "mosquitto.conf", self.folder / "mosquitto"
+        kept.mkdir()
         lines = (
             f"listener {self.broker_port} 127.0.0.1",
             "allow_anonymous true",
             "max_queued_messages 100000",
+            f"user {getpass.getuser()}",
+            "persistence true",  # as in configs/deploy/mosquitto.conf: central's session outlives a kill
+            f"persistence_location {kept}/",
+            "autosave_interval 60",
         )
         config.write_text("\n".join([*lines, ""]), encoding="utf-8")
         config.chmod(0o644)
