@@ -169,8 +169,9 @@ class HandlingPanel:
         with page.dialog(name) as dialog:
             el("p", "tw-dim", words("proof_hint"))
             upload = ui.upload(
-                on_upload=take, auto_upload=True, multiple=True, max_file_size=MAX_PICTURE_BYTES
-            )
+                label=words("add_pictures"), on_upload=take,
+                auto_upload=True, multiple=True, max_file_size=MAX_PICTURE_BYTES,
+            )  # fmt: skip
             upload.props("flat bordered accept=image/jpeg,image/png").classes("tw-upload")
             note = page.note_box(words("close_note"))
 

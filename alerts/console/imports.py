@@ -55,7 +55,9 @@ def import_dialog(page: Dialogs, what: Import[Value]) -> None:
     with page.dialog(what.name) as dialog:
         dialog.classes("tw-wide")
         el("p", "tw-dim", what.hint)
-        upload = ui.upload(on_upload=take, auto_upload=True, max_file_size=what.max_bytes)
+        upload = ui.upload(
+            label=words("choose_file"), on_upload=take, auto_upload=True, max_file_size=what.max_bytes
+        )
         upload.props(f'flat bordered accept="{what.accept}"').classes("tw-upload")
         result = attributes(el("div", "tw-problems"), role="status")
 

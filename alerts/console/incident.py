@@ -22,6 +22,7 @@ from alerts.console.neighbours import Neighbour
 from alerts.console.rows import SEVERITY
 from alerts.console.shell import attributes, el, frame
 from alerts.console.texts import SEVERITIES
+from alerts.correlate import REPORTS
 from alerts.services.errors import NotFound
 from alerts.services.rights import Right
 from alerts.services.views import AlertView, IncidentView, UserView
@@ -138,8 +139,9 @@ class IncidentPage(Dialogs):
         with el("div", "tw-sub"):
             el("span", text=f"#{incident.id}")
             el("span", text=words.name(SEVERITIES, SEVERITY[incident.kind]))
-            camera = incident.camera_name or incident.camera
-            el("span", text=f"{camera} · {incident.zone}" if incident.zone else camera)
+            if incident.edge != REPORTS:
+                camera = incident.camera_name or incident.camera
+                el("span", text=f"{camera} · {incident.zone}" if incident.zone else camera)
             el("time", text=local(incident.started_at, zone))
             lasted = (incident.ended_at or utc_now()) - incident.started_at
             ended = words("ended") if incident.ended_at else words("still")

@@ -9,6 +9,7 @@ from typing import Any
 from alerts import texts as shared
 from alerts.console.formats import duration, local, measure, place
 from alerts.console.texts import Words
+from alerts.correlate import REPORTS
 from alerts.messages import EvidenceRole
 from alerts.services.names import Names
 from alerts.services.views import AlertView, BoxView, EvidenceView, IncidentView, TimelineView
@@ -78,17 +79,20 @@ def facts(
     """Return the table of details: place and time, what was measured, who measured it."""
     until = incident.ended_at or now
     lasted = duration((until - incident.started_at).total_seconds(), words)
-    pairs = [
-        (words("place"), place(incident.place, words)),
-        (words("camera"), incident.camera_name or incident.camera),
-        (words("edge"), f"{incident.edge} · {incident.site}"),
+    pairs = [(words("place"), place(incident.place, words))]
+    if incident.edge != REPORTS:
+        pairs.append((words("camera"), incident.camera_name or incident.camera))
+        pairs.append((words("edge"), f"{incident.edge} · {incident.site}"))
+    pairs += [
         (words("started"), local(incident.started_at, zone)),
         (words("duration"), lasted if incident.ended_at else f"{lasted} · {words('still')}"),
         (words("last_seen"), local(incident.last_seen_at, zone)),
     ]
     if incident.dismiss_reason:
         pairs.append((words("reason"), words.name(shared.DISMISS_REASONS, incident.dismiss_reason)))
-    if alert is not None:
+    if alert is not None and alert.edge == REPORTS:
+        pairs += [(words("reported_words"), alert.reason)] if alert.reason else []
+    elif alert is not None:
         pairs += _alert_facts(alert, words)
     return pairs
 

@@ -87,8 +87,9 @@ class ReportPage(Dialogs):
         with attributes(el("div", "tw-row-field"), role="group", aria_label=words("report_pictures")):
             el("span", text=words("report_pictures"))
             upload = ui.upload(
-                on_upload=self._take, auto_upload=True, multiple=True, max_file_size=MAX_PICTURE_BYTES
-            )
+                label=words("add_pictures"), on_upload=self._take,
+                auto_upload=True, multiple=True, max_file_size=MAX_PICTURE_BYTES,
+            )  # fmt: skip
             upload.props(f'flat bordered max-files={MAX_PICTURES} accept="image/jpeg,image/png"')
             upload.classes("tw-upload")
             self._proofs = attributes(el("div", "tw-proofs"), role="status")

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from typing import Any, Literal
 
 from alerts.console.formats import local
+from alerts.correlate import REPORTS
 from alerts.messages import Kind
 from alerts.services.rights import EVERYWHERE, Within
 from alerts.services.views import IncidentSummary
@@ -117,8 +118,8 @@ def row_of(incident: IncidentSummary, zone: tzinfo | None) -> Row:
         kind=incident.kind,
         severity=SEVERITY[incident.kind],
         state=incident.state,
-        camera=incident.camera_name or incident.camera or incident.edge,
-        zone=incident.zone or "",
+        camera="" if incident.edge == REPORTS else incident.camera_name or incident.camera or incident.edge,
+        zone="" if incident.edge == REPORTS else incident.zone or "",
         count=incident.alert_count,
         started=int(incident.started_at.timestamp() * 1000),
         at=local(incident.started_at, zone),

@@ -291,6 +291,7 @@ def test_on_a_phone_in_chinese(browser: Browser, address: str, world: World) -> 
 
 PAGES = {
     "report": "/report",
+    "cameras": "/cameras",
     "statistics": "/statistics",
     "catalogue": "/catalogue?category=05",
     "areas": "/areas",
