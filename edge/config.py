@@ -24,6 +24,7 @@ from pydantic import (
 
 from edge.ids import Id
 from edge.mount import MountConfig, PoseConfig, pose_problems
+from edge.onvif_head import OnvifConfig
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.patrol import Patrol
 from edge.schedule import Schedule
@@ -412,6 +413,7 @@ class CameraConfig(StrictModel):
         gate: whether the model sees every picture, or only what has changed.
         mount: where it stands; with it, and a pose in a view, alerts of that view have a place.
         patrol: timetable of a head that turns by itself.
+        onvif: where the head is asked which preset it looks at; each view bears a preset's name there.
 
     """
 
@@ -428,6 +430,7 @@ class CameraConfig(StrictModel):
     timezone: Annotated[str, AfterValidator(_timezone)] | None = None
     mount: MountConfig | None = None
     patrol: Patrol | None = None
+    onvif: OnvifConfig | None = None
     gate: GateConfig = GateConfig()
     views: tuple[ViewConfig, ...] = Field(min_length=1)
 

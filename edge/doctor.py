@@ -63,6 +63,9 @@ def examine(config: EdgeConfig, links: Links) -> Iterator[Finding]:
         yield from pool.map(
             lambda one: _guarded(one[0], lambda: check_camera(one[1])), _streams(config.cameras)
         )
+    for camera in config.cameras:
+        if camera.onvif is not None:
+            yield _guarded(f"camera {camera.id} head", lambda camera=camera: check_head(camera))  # type: ignore[misc] # bound now
 
 
 def _streams(cameras: Sequence[CameraConfig]) -> Iterator[tuple[str, CameraConfig]]:
@@ -209,6 +212,18 @@ def check_camera(camera: CameraConfig) -> str:
     seen, _picture = probe(source, PROBE_S)
     key = "one" if seen.key_interval_s is None else f"every {seen.key_interval_s:.1f} s"
     return f"{seen.codec} {seen.width_px}x{seen.height_px}, {seen.frame_rate_hz:.1f} fps, key frames: {key}"
+
+
+def check_head(camera: CameraConfig) -> str:
+    """Ask a camera's head by ONVIF where it looks."""
+    from edge.watched import head_of  # noqa: PLC0415 - decoders are loaded when needed
+
+    head = head_of(camera)
+    if head is None:
+        return "not asked"
+    sight = head.ask_once()
+    where = "moves" if sight.moving else f"rests at {sight.preset or 'none of the presets'}"
+    return f"{where}: pan {sight.place[0]:.3f}, tilt {sight.place[1]:.3f}, zoom {sight.place[2]:.3f}"
 
 
 def examine_on_screen(config_file: Path) -> bool:

@@ -44,6 +44,8 @@ class CameraTally:
     ratio: float | None = None
     """Mean gap of the last period over the interval, or over the stream's rhythm where that is slower."""
     last_captured_at: datetime | None = None
+    note: str = ""
+    """What the camera said last of something that works worse than it should."""
     _seen_s: float | None = None
 
     def add(self, report: CameraReport) -> None:
@@ -53,7 +55,7 @@ class CameraTally:
         self.looks += report.looks
         self.spared += report.spared
         self.lags_ms += report.lag_ms
-        self.spacing_s = report.spacing_s
+        self.spacing_s, self.note = report.spacing_s, report.note
         if report.last_captured_at is not None:
             self.last_captured_at = report.last_captured_at
         if report.trouble is not None:
@@ -71,6 +73,7 @@ class CameraTally:
     def close(self, state: tuple[Freshness, BlindReason | None, str], period_s: float) -> CameraHealth:
         """Return the period's figures and begin the next one."""
         freshness, reason, detail = state
+        detail = detail or self.note
         health = CameraHealth(
             camera=self.camera,
             state=freshness,

@@ -75,6 +75,7 @@ class CameraReport:
             box can look more often.
         looks, spared: times a model was shown a picture, and times the change gate spared it one, since.
         picture: evidence of the trouble where there is a picture to show.
+        note: a sentence on what works worse than it should, though pictures are seen; without credentials.
 
     """
 
@@ -91,6 +92,7 @@ class CameraReport:
     looks: int = 0
     spared: int = 0
     picture: EvidenceRef | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

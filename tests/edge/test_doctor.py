@@ -16,14 +16,24 @@ import components
 import pytest
 from edge_kit import central_double
 from edge_rig import Rig, camera, scene
+from onvif_camera import OnvifCamera
 
 from alerts.enrol import Authority
 from alerts.messages import ClockState
 from edge import doctor
 from edge.config import load_config
-from edge.doctor import Finding, check_broker, check_clock, check_database, check_disk, examine
+from edge.doctor import (
+    Finding,
+    check_broker,
+    check_clock,
+    check_database,
+    check_disk,
+    check_head,
+    examine,
+)
 from edge.links import BrokerLink, resolve_links
 from edge.store import Store
+from towerwatch.errors import RetryableError
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +190,13 @@ def test_a_broker_without_tls_is_told_from_one_that_is_not_trusted(tmp_path: Pat
     ):
         check_broker(config, TrustsTheSystem("127.0.0.1", port))
     gc.collect()  # here, where it is expected
+
+
+def test_a_head_says_where_it_looks_and_one_that_lacks_a_view_is_wrong(tmp_path: Path) -> None:
+    with OnvifCamera({"fixed": (0.1, 0.0, 0.2)}, at=(0.1, 0.0, 0.2)) as head:
+        cameras = [camera("a", tmp_path) | {"onvif": {"url": head.url.rsplit("/onvif", 1)[0]}}]
+        config = load_config(Rig(tmp_path / "box", cameras, 1, "http://127.0.0.1:1").write())
+        assert check_head(config.cameras[0]) == "rests at fixed: pan 0.100, tilt 0.000, zoom 0.200"
+        head.presets = {}
+        with pytest.raises(RetryableError, match="no preset fixed with a position"):
+            check_head(config.cameras[0])

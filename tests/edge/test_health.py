@@ -139,3 +139,12 @@ def test_a_stream_of_seldom_key_frames_is_no_overload() -> None:
         tally.add(replace(report(4.0 * step), spacing_s=4.0))
     tally.close(FRESH, 30.0)
     assert tally.ratio == pytest.approx(1.0)
+
+
+def test_what_works_worse_than_it_should_is_said_of_a_camera_that_sees() -> None:
+    tally = CameraTally("cam-1", interval_s=2.0)
+    tally.add(replace(report(0), note="ONVIF: no answer; the view is told without it"))
+    assert tally.close(FRESH, 30.0).detail == "ONVIF: no answer; the view is told without it"
+    assert tally.close((Freshness.BLIND, BlindReason.BLACK, "dark"), 30.0).detail == "dark"
+    tally.add(report(2))
+    assert tally.close(FRESH, 30.0).detail == ""

@@ -20,6 +20,7 @@ from alerts.messages import BlindReason
 from edge.config import CameraConfig, EvidenceConfig
 from edge.episode import EpisodePhase
 from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.onvif_head import HeadSight
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, FromWorker, Resumed, Snapshot, TakeSnapshot
 from edge.watched import REST_S, SAVE_EVERY_S, SNAPSHOT_WAIT_S, WatchedCamera
@@ -370,3 +371,33 @@ def test_a_camera_that_was_turned_is_blind_until_it_looks_back(world: World) -> 
     assert "fixed: " in told[-1].detail
     back = reports(world.show(16))[0]
     assert (back.analysed, back.trouble) == (1, None)
+
+
+class Head:
+    """Says what the test tells it to."""
+
+    now: HeadSight | None = None
+    said = ""
+
+    def sight(self, _now_s: float) -> HeadSight | None:
+        return self.now
+
+    def note(self, _now_s: float) -> str:
+        return self.said
+
+
+def test_while_the_head_moves_or_rests_elsewhere_nothing_is_judged_and_without_its_word_the_picture_tells(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = Head()
+    monkeypatch.setattr(world.camera, "_head", head)
+    place, analysed = (0.1, 0.0, 0.2), []
+    for number, now in enumerate(
+        [HeadSight("fixed", place, moving=False), HeadSight(None, place, moving=True),
+         HeadSight(None, place, moving=False), None]
+    ):  # fmt: skip
+        head.now, head.said = now, "" if now else "ONVIF: no answer"
+        found = reports(world.show(2.0 * number))
+        analysed.append(sum(one.analysed for one in found))
+        assert {one.note for one in found} == {head.said}
+    assert analysed == [1, 0, 0, 1]

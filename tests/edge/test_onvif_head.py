@@ -1,0 +1,79 @@
+"""A head is asked where it looks, over real SOAP on loopback."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from onvif_camera import OnvifCamera
+from pydantic import ValidationError
+
+from edge.onvif_head import FRESH_S, SETTLE_S, OnvifConfig, OnvifHead, judge_place
+from towerwatch.errors import RetryableError
+
+PRESETS = {"north": (0.1, 0.0, 0.2), "east": (0.6, 0.0, 0.2)}
+
+
+@pytest.fixture
+def camera() -> Iterator[OnvifCamera]:
+    with OnvifCamera(dict(PRESETS), at=PRESETS["north"]) as served:
+        yield served
+
+
+def head_of(camera: OnvifCamera, presets: tuple[str, ...] = ("north", "east")) -> OnvifHead:
+    return OnvifHead(OnvifConfig(url=camera.url), presets, "admin", None)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    waiting = threading.Event()
+    end_s = time.monotonic() + 30.0
+    while not holds():
+        assert time.monotonic() < end_s
+        waiting.wait(0.02)
+
+
+@pytest.mark.parametrize(
+    ("place", "moving", "preset"),
+    [
+        pytest.param((0.105, 0.004, 0.2), False, "north", id="near a preset"),
+        pytest.param((0.6, 0.0, 0.2), True, None, id="at a preset, on its way"),
+        pytest.param((0.3, 0.0, 0.2), False, None, id="between two"),
+        pytest.param((0.6, 0.0, 0.5), False, None, id="zoomed in"),
+    ],
+)
+def test_a_preset_is_known_by_its_place(
+    place: tuple[float, float, float], preset: str | None, *, moving: bool
+) -> None:
+    assert judge_place(place, PRESETS, 0.01, moving=moving).preset == preset
+
+
+def test_a_head_is_followed_from_preset_to_preset_and_a_silent_one_is_told(camera: OnvifCamera) -> None:
+    head = head_of(camera)
+    assert head.sight(time.monotonic()) is None
+    head.start()
+    try:
+        until(lambda: (now := head.sight(time.monotonic() + SETTLE_S)) is not None and now.preset == "north")
+        camera.at, camera.moving = PRESETS["east"], True
+        until(lambda: (now := head.sight(time.monotonic())) is not None and now.moving)
+        camera.moving = False
+        until(lambda: (now := head.sight(time.monotonic() + SETTLE_S)) is not None and now.preset == "east")
+        assert head.note(time.monotonic()) == ""
+        camera.at = (-0.9, 0.0, 0.0)
+        until(lambda: "none of the presets (pan -0.900" in head.note(time.monotonic()))
+        camera.refusing = True
+        until(lambda: "not authorised" in head.note(time.monotonic() + FRESH_S))
+        assert head.sight(time.monotonic() + FRESH_S) is None
+    finally:
+        assert head.stop(10.0)
+
+
+def test_a_camera_without_the_views_presets_is_told_so(camera: OnvifCamera) -> None:
+    with pytest.raises(RetryableError, match="no preset west with a position"):
+        head_of(camera, ("north", "west")).ask_once()
+
+
+def test_an_address_with_a_password_is_refused() -> None:
+    with pytest.raises(ValidationError, match="stand beside the camera"):
+        OnvifConfig(url="http://admin:secret@192.0.2.1")
