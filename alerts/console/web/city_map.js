@@ -61,7 +61,7 @@ export default {
       const css = getComputedStyle(this.$refs.map);
       const bounds = this.map.getBounds();
       // as many lines as their labels leave room for, five at most on a narrow map
-      const lines = Math.min(5, this.map.getSize().x / 90);
+      const lines = Math.min(5, this.map.getSize().x / 110);
       const step = GRID_STEPS.find((s) => (bounds.getEast() - bounds.getWest()) / s >= lines) || 0.001;
       const style = { color: css.getPropertyValue("--tw-grid"), weight: 1, interactive: false };
       const digits = Math.max(0, Math.ceil(-Math.log10(step)));

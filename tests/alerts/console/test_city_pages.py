@@ -135,7 +135,7 @@ def test_people_and_tokens_are_made_changed_and_ended(world: World) -> None:
         (li,) = (user for user in people.list_users() if user.name == "li")
         assert (li.role, li.area, li.department) == ("grid_worker", "g1", None)  # this role has no department
         fill(client, "users", name="li", password="long enough")
-        await until(lambda: any("already" in text for text in notices(client)), "the refusal")
+        await until(lambda: any("用户 li 已存在" in text for text in notices(client)), "the refusal")
 
         press(client, "tokens")
         press(client, "look")
