@@ -51,8 +51,9 @@ class Keeper(ThreadPart):
 
     def prune(self, now: datetime) -> int:
         """Delete what is too old, then what is too much; return how many files."""
-        days = {None: self._settings.keep_days, **self._settings.keep_days_by_kind}
-        over_since = {kind: now - timedelta(days=kept) for kind, kept in days.items()}
+        over_since: dict[Kind | None, datetime] = {None: now - timedelta(days=self._settings.keep_days)}
+        for kind, days in self._settings.keep_days_by_kind.items():
+            over_since[kind] = now - timedelta(days=days)
         old = self._delete("age", over_since, lambda _bytes: True)
         quota = self._settings.quota_gib * 2**30
         over = self._stored_bytes() - quota

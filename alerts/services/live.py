@@ -144,6 +144,6 @@ class LiveService:
                     listener.offer(changes)
 
 
-def _view(row: Row[tuple[int, datetime, str, str, str]]) -> ChangeView:
+def _view(row: Row[int, datetime, str, str, str]) -> ChangeView:
     topic = cast("Literal['incident', 'camera', 'edge', 'resync']", row.topic)
     return ChangeView(id=row.id, at=row.at, topic=topic, ref=row.ref, action=row.action)
