@@ -36,6 +36,7 @@ LEFT_TOGETHER, TOGETHER_S = 3, 10.0  # so many left at about once: the queue mov
 SURE_HITS = 10  # detections of one that waited before the head of a queue, to be sure that it has left
 GONE_S = 20.0  # who is unseen for so long has left
 SAME_PLACE_IOU = 0.7  # more is the very place: the same vehicle, lost and found again
+AGAIN_INTERVALS = 2.5  # found there again so soon; later it may be the next vehicle
 HEAD_BL = 1.0  # what moves no farther behind the head of a queue than this passes it
 LEAST_TREND = 0.4  # correlation of place and time from which a queue shows which way it grows
 
@@ -176,11 +177,18 @@ class Road:
         """Note what moved, once it has left its place and another sighting elsewhere bears it out.
 
         ``still``: places that look as they did; what was seen there does not move, or was not there.
+        What is seen twice on the very same place does not move either, whatever hides it in between.
         """
         recent = [(at_s, box) for at_s, box in self._sightings if now_s - at_s <= BORNE_OUT_S]
         stayed = _lies_on(still, [box for _, box in recent])
-        gone = [sighting for sighting, is_still in zip(recent, stayed, strict=True) if not is_still]
-        self._sightings = [*gone, *((now_s, box) for box in moving if self._sizes.is_plausible(box))]
+        recent = [sighting for sighting, is_still in zip(recent, stayed, strict=True) if not is_still]
+        self._sightings = [*recent, *((now_s, box) for box in moving if self._sizes.is_plausible(box))]
+        again = ious([box for _, box in recent], [box for _, box in self._sightings]) >= SAME_PLACE_IOU
+        seen_s = np.asarray([at_s for at_s, _ in self._sightings])
+        again &= np.abs(seen_s[: len(recent), None] - seen_s) <= AGAIN_INTERVALS * self.interval_s
+        np.fill_diagonal(again, val=False)
+        repeated = np.asarray(again.any(axis=1)).tolist()
+        gone = [one for one, is_repeated in zip(recent, repeated, strict=True) if not is_repeated]
         boxes = [box for _, box in gone]
         apart = ious(boxes, boxes) < 0.1
         np.fill_diagonal(apart, val=False)
