@@ -163,7 +163,7 @@ def _settled(look: Look) -> Look:
     """Round to 8 bits, so that a look that was written down and read back is the very same."""
     steps = np.rint(look * np.float32(SCALE))
     np.minimum(np.maximum(steps, -127, out=steps), 127, out=steps)
-    return np.divide(steps, np.float32(SCALE), out=steps)
+    return np.asarray(steps / np.float32(SCALE), np.float32)
 
 
 def encode(look: Look) -> str:
