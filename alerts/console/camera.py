@@ -118,6 +118,7 @@ class CameraPage(Dialogs):
             ("last_picture", seen),
             ("coverage", f"{camera.covered_s:.0f} s"),
             ("interval", f"{camera.interval_s:g} s" if camera.interval_s else ""),
+            ("gap", f"{camera.gap_p95_s:.1f} s" if camera.gap_p95_s is not None else ""),
             ("lag", f"{camera.lag_p95_ms:.0f} ms" if camera.lag_p95_ms is not None else ""),
             ("drops", str(camera.dropped)),
         ]

@@ -209,7 +209,8 @@ def _camera(line: CameraLine, now: CameraView, words: Words, zone: tzinfo | None
 def _edges(edges: Sequence[EdgeView], words: Words, zone: tzinfo | None, base: str) -> str:
     heads = [
         ("edge", ""), ("state", ""), ("site", ""), ("health_at", ""), ("cameras", NUMBER),
-        ("outbox", NUMBER), ("lost_messages", NUMBER), ("restarts", NUMBER), ("version", ""),
+        ("stretch", NUMBER), ("outbox", NUMBER), ("lost_messages", NUMBER), ("restarts", NUMBER),
+        ("version", ""),
     ]  # fmt: skip
     body = []
     for edge in edges:
@@ -224,6 +225,7 @@ def _edges(edges: Sequence[EdgeView], words: Words, zone: tzinfo | None, base: s
             (escape(edge.site), ""),
             (_time(edge.health_received_at, zone), ""),
             (f'<a class="tw-link" href="{cameras}">{edge.cameras_fresh} / {edge.cameras}</a>', NUMBER),
+            (f"{edge.stretch:.1f}\u00d7" if edge.stretch is not None else "", NUMBER),
             (f"{waiting} · {size(bytes_)}" if waiting else "0", NUMBER),
             (str(edge.lost_messages), NUMBER),
             (str(edge.workers_restarted), NUMBER),

@@ -189,6 +189,8 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
     # cameras and boxes
     "find_camera": ("摄像机、设备…", "Camera or box…"),
     "cameras_none_such": ("没有符合条件的摄像机", "No camera matches"),
+    "gap": ("实际间隔 P95", "Gap p95"),
+    "stretch": ("间隔拉长", "Intervals"),
     "page_before": ("上一页", "Page before"),
     "page_after": ("下一页", "Next page"),
     "from_to_of": ("第 {first}–{last} 个，共 {count} 个", "{first} to {last} of {count}"),

@@ -172,6 +172,10 @@ def test_cameras_page_has_every_figure_and_follows(world: World) -> None:
         assert "210 ms" in text
         assert "沿江大道" in text
         assert EDGE in text
+        boxes, _ = await site.page("/cameras?what=edges&text=box")
+        assert all(text in boxes for text in (EDGE, "1.0\u00d7", "1 to 1 of 1"))
+        none, _ = await site.page("/cameras?state=blind&text=nowhere")
+        assert "No camera matches" in none
         world.health([camera("street-1", Freshness.STALE, reason=BlindReason.STALE)])
         tables = [e for e in client.elements.values() if "tw-table" in str(e.props.get("innerHTML", ""))]
         await until(lambda: "Picture stale" in str(tables[0].props["innerHTML"]), "the stale camera")
