@@ -214,7 +214,8 @@ def test_names_metrics_and_parts_are_there(script, context):
     families = list(text_string_to_metric_families(script.get("/metrics").text))
     samples = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
     assert samples["towerwatch_incidents", "to_verify"] == 1
-    assert samples["towerwatch_edges_online",] == 0
+    assert samples["towerwatch_edges_online",] == samples["towerwatch_edges_stretched",] == 0
+    assert samples["towerwatch_stretch_max",] == 1
     assert all(family.type == "gauge" and family.documentation for family in families)
     assert len({family.name for family in families}) == len(families)
     assert set(script.get("/api/v1/parts").json()) <= {"serve"}  # it reports soon after its start
