@@ -90,6 +90,18 @@ def test_parked_cars_beside_flowing_traffic_are_not_a_blocked_road() -> None:
     assert phases(story(rule, lambda t: [*kerbs, *flowing(t)], times(400))) == []
 
 
+def test_a_block_in_a_waiting_queue_starts_when_those_before_it_have_left() -> None:
+    def scene(t: float) -> list[Thing]:
+        if t < 60:
+            return flowing(t)
+        waiting = [car(535 - 104 * k, 195, colour=3 + k, size=(96, 54)) for k in range(6) if t >= 60 + 4 * k]
+        return waiting if t < 130 else waiting[1:]
+
+    events = story(road("blocked_road"), scene, times(360))
+    (opened,) = (e for e in events if e.phase == "opened")
+    assert at(126) <= opened.started_at <= at(134)
+
+
 def test_a_blocked_road_closes_when_it_flows_again() -> None:
     def scene(t: float) -> list[Thing]:
         return queue(0) if t < 200 else flowing(t)
