@@ -92,8 +92,10 @@ class LiveService:
                 self._listeners.discard(subscription)
 
     def start(self) -> None:
-        """Start the reading thread."""
+        """Start the reading thread; what is written from now on is heard of."""
         self._stop.clear()
+        with suppress(DBAPIError):  # away for now; the thread finds the end of the table when it is back
+            self.poll()
         self._thread = threading.Thread(target=self._run, name="live-changes", daemon=True)
         self._thread.start()
 
