@@ -1,12 +1,13 @@
 """What the rules are worth: events detected, how late, how exact, and what was false.
 
-``python -m benchmarks.events --json OUT [--quick] [--seed N] [--resume DIR] [--page MD]``
+``python -m benchmarks.events --json OUT [--quick] [--seed N] [--part NAME] [--resume DIR] [--page MD]``
 
 Traffic rules run on truth boxes through the error model measured on real pictures
 (:mod:`benchmarks.errors`): streets with parked, double-parked and lawfully stopping vehicles by day,
 at night, in rain and hidden by trucks and queues; roads with signals, stop-and-go and blocks. Each
 part is a module of its own (:mod:`benchmarks.events_part`). ``--resume`` keeps what was run in a folder
-(one folder for one state of the code), and runs only what is not there.
+(one folder for one state of the code), and runs only what is not there. ``--part traffic`` or ``--part
+smoke`` plays that alone, and the document (``parts``) and the page say so.
 
 JSON: ``rows``, one object for each kind and condition (``all``: over all), each figure with its 95 %
 interval under ``<name>_95``::
@@ -28,6 +29,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -39,16 +41,27 @@ from benchmarks.events_part import Part, PartResult
 from benchmarks.report import document, print_machine, write_json
 from edge.score_files import print_rows
 
-PARTS: tuple[Part, ...] = (events_traffic, events_smoke)
+
+class PartName(StrEnum):
+    """What can be played alone."""
+
+    TRAFFIC = "traffic"
+    SMOKE = "smoke"
 
 
-def content_of(results: list[PartResult], *, quick: bool, seed: int, wall_s: float) -> dict[str, object]:
-    """Return the benchmark's document."""
+PARTS: dict[PartName, Part] = {PartName.TRAFFIC: events_traffic, PartName.SMOKE: events_smoke}
+
+
+def content_of(
+    results: list[PartResult], parts: list[PartName], *, quick: bool, seed: int, wall_s: float
+) -> dict[str, object]:
+    """Return the benchmark's document: what the results of ``parts`` hold."""
     facts = {name: value for result in results for name, value in result.facts.items()}
     return document(
         "events",
         quick=quick,
         seed=seed,
+        parts=parts,
         wall_s=round(wall_s, 1),
         rows=[row.as_json() for result in results for row in result.rows],
         silent=dict(sorted(sum((result.silent for result in results), Counter()).items())),
@@ -65,16 +78,20 @@ def main(
     json_path: Annotated[Path, typer.Option("--json", help="Where to write the results.")],
     quick: Annotated[bool, typer.Option("--quick", help="A part, within a minute.")] = False,  # noqa: FBT002 - a flag
     seed: Annotated[int, typer.Option(min=0, help="Other scenes of the same kind.")] = 0,
+    part: Annotated[
+        list[PartName] | None, typer.Option(help="Play this part alone; may be given more than once.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Keep scenes here, and take those that are.")] = None,
     page: Annotated[Path | None, typer.Option(help="Markdown page to write, docs/accuracy.md.")] = None,
 ) -> None:
     """Score the rules on scenes with truth."""
     began_s = time.monotonic()
+    names = [name for name in PARTS if not part or name in part]
     with tempfile.TemporaryDirectory() as scratch:
         folder = resume or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        results = [part.run(seed, folder, quick=quick) for part in PARTS]
-    content = content_of(results, quick=quick, seed=seed, wall_s=time.monotonic() - began_s)
+        results = [PARTS[name].run(seed, folder, quick=quick) for name in names]
+    content = content_of(results, names, quick=quick, seed=seed, wall_s=time.monotonic() - began_s)
     print_machine(content)
     print_rows([row for result in results for row in result.rows])
     write_json(json_path, content)

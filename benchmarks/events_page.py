@@ -67,7 +67,7 @@ def write_page(content: Mapping[str, Any], path: Path, sections: Sequence[str] =
 def _how(content: Mapping[str, Any]) -> str:
     machine, form = content["machine"], "quick" if content["quick"] else "full"
     return (
-        f"This page: the {form} set, seed {content['seed']}, {content['wall_s']:.0f} s on "
+        f"This page: the {form} set of {' and '.join(content['parts'])}, seed {content['seed']}, on "
         f"{machine['cores']} cores of {machine['cpu']}.\n"
     )
 

@@ -60,7 +60,8 @@ def test_the_page_says_what_is_not_met(tmp_path: Path) -> None:
     }  # fmt: skip
     machine = {"cores": 2, "cpu": "some processor"}
     content = {
-        "quick": False, "seed": 0, "wall_s": 60.0, "machine": machine, "rows": [row], "silent": {"queue": 7},
+        "quick": False, "seed": 0, "parts": ["traffic"], "machine": machine, "rows": [row],
+        "silent": {"queue": 7},
         "missed": [{"camera": "arterial-rain-3", "kind": "blocked_road", "started_s": 10.0}],
     }  # fmt: skip
     page = tmp_path / "accuracy.md"
@@ -71,6 +72,7 @@ def test_the_page_says_what_is_not_met(tmp_path: Path) -> None:
     assert "3 on queue" in text
     assert "1 in arterial-rain-3" in text
     assert "A part of its own." in text
+    assert "the full set of traffic, seed 0" in text
 
 
 def test_a_part_without_events_has_no_rows() -> None:
