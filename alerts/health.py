@@ -22,6 +22,7 @@ from alerts.silence import close_silence
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.health_rows import keep_boxes, keep_cameras
+from alerts.store.seeing import note_box, note_cameras
 from alerts.store.tables import Alert, Edge, InboxRow, Incident, OutboxStream
 from towerwatch.logs import get_logger
 
@@ -49,6 +50,7 @@ def apply_status(session: Session, edge: Edge, message: StatusMessage, now: date
     if edge.online != message.online or edge.status_received_at is None:
         edge.status_received_at = now
         journal.changed(session, "edge", edge.id, "online" if message.online else "offline")
+        note_box(session, edge.id, now, online=message.online)
     edge.online, edge.status_at = message.online, message.at
     edge.status_reason = message.reason
     edge.boot_id, edge.version = message.boot_id, message.version
@@ -61,6 +63,7 @@ def apply_health(session: Session, edge: Edge, now: datetime) -> None:
     if not edge.online:  # health is proof enough, should the retained status have been lost
         edge.online, edge.status_received_at = True, now
         journal.changed(session, "edge", edge.id, "online")
+        note_box(session, edge.id, now, online=True)
     close_silence(session, edge, now)
 
 
@@ -88,6 +91,8 @@ def apply_rounds(
     cameras = ((edge.id, camera) for edge, message in said for camera in message.cameras)
     keep_boxes(database, session, {edge.id: message for edge, message in said}, now)
     changed = keep_cameras(database, session, cameras, now)
+    if changed:
+        note_cameras(database, session, {box for box, _camera, _state in changed}, now)
     journal.cameras_changed(session, ((f"{box}/{camera}", state) for box, camera, state in changed))
     _reconcile_all(database, session, rounds, lost_after)
 

@@ -1,4 +1,6 @@
-"""How long pictures and clips are kept: by kind and age, and within a quota; those of open incidents stay.
+"""How long pictures, clips and the states of cameras are kept.
+
+Pictures and clips by kind and age, and within a quota; those of open incidents stay.
 
 What is deleted stays known: its digest, when it went and why are kept and audited, and a box that sends it
 again is heard.
@@ -19,6 +21,7 @@ from alerts.messages import Kind
 from alerts.store import audit, journal
 from alerts.store.base import UtcDateTime
 from alerts.store.database import Database
+from alerts.store.seeing import forget_changes
 from alerts.store.tables import Alert, EvidenceBlob, EvidenceRef, Incident, IncidentPicture
 from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
@@ -26,6 +29,7 @@ from towerwatch.timebase import utc_now
 
 EVERY_S = 600.0
 AT_ONCE = 200
+KEEP_STATES = timedelta(days=30)
 # what has just come may be evidence of an alert that is still on its way, or proof not handed in yet
 GRACE = timedelta(days=1)
 QUOTA_LOW_FRAC = 0.95  # down to this part of the quota, so that not every new picture costs a deletion
@@ -68,6 +72,11 @@ class Keeper(ThreadPart):
         if (still := self._stored_bytes() - quota) > 0:
             log.error("evidence exceeds its quota, and all of it belongs to open incidents", over_bytes=still)
         return old + much
+
+    def prune_states(self, now: datetime) -> None:
+        """Forget when cameras changed their state, what is older than coverage is shown for."""
+        with self._database.write() as session:
+            forget_changes(session, now - KEEP_STATES)
 
     def _stored_bytes(self) -> int:
         total = select(func.coalesce(func.sum(EvidenceBlob.bytes), 0)).where(
@@ -122,8 +131,9 @@ class Keeper(ThreadPart):
             due = time.monotonic() + EVERY_S
             try:
                 self.prune(utc_now())
+                self.prune_states(utc_now())
             except (DBAPIError, OSError) as error:
-                log.warning("evidence cannot be pruned yet", error=str(error))
+                log.warning("evidence or states cannot be pruned yet", error=str(error))
 
 
 def _held(over_since: OverSince) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from alerts.config import WatchSettings
 from alerts.messages import AlertMessage, ClockState, Kind, Phase, encode
 from alerts.store import journal
 from alerts.store.database import Database
+from alerts.store.seeing import note_box
 from alerts.store.tables import Edge, InboxRow
 
 CENTRAL = "0" * 32  # the outbox and boot id of what central itself says
@@ -80,6 +81,7 @@ def open_silences(database: Database, now: datetime, listening_since: datetime, 
             edge.silent_alert_id, edge.silent_since = uuid.uuid4().hex, found[0]
             _say(session, edge, Phase.OPENED, now, reason=found[1])
             journal.changed(session, "edge", edge.id, "silent")
+            note_box(session, edge.id, found[0], online=False)
             opened += 1
     return opened
 
@@ -91,6 +93,7 @@ def close_silence(session: Session, edge: Edge, now: datetime) -> None:
     _say(session, edge, Phase.CLOSED, now, reason="heard_again")
     edge.silent_alert_id, edge.silent_since = None, None
     journal.changed(session, "edge", edge.id, "heard")
+    note_box(session, edge.id, now, online=True)
 
 
 def _perhaps_silent(now: datetime, watch: WatchSettings) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from alerts.console.context import Visitor
+from alerts.console.coverage import coverage_table
 from alerts.console.dialogs import Dialogs
 from alerts.console.elements import CameraPicture, Node
 from alerts.console.fleet import CameraLine
@@ -23,11 +24,12 @@ from alerts.console.texts import CAMERA_STATES
 from alerts.console.wall import camera_path, why_blind
 from alerts.services.errors import NotFound
 from alerts.services.rights import Right
-from alerts.services.views import CameraView
+from alerts.services.views import CameraView, HourView
 from alerts.services.zones import CameraZones, ZoneService
 from alerts.zones import ViewZones, ZoneShape
 
 MAX_CONFIG_BYTES = 1 << 20
+COVERAGE_DAYS = 7
 ANSWER_S = 240  # a box tries a configuration for up to some minutes
 REPORT_S = 60  # it says each half minute what it runs
 ASK_S = 1.0
@@ -51,12 +53,14 @@ class CameraPage(Dialogs):
         camera: CameraView,
         zones: CameraZones | None,
         preset: str,
+        hours: tuple[HourView, ...],
     ) -> None:
         """Keep what is shown; ``zones`` is None where central does not hold the box's configuration."""
         super().__init__(visitor, client)
         self._line = line
         self._camera = camera
         self._zones = zones
+        self._hours = hours
         views = zones.views if zones else ()
         self._view = next((view for view in views if view.preset == preset), views[0] if views else None)
         self._drawn: tuple[ZoneShape, ...] | None = None
@@ -106,6 +110,9 @@ class CameraPage(Dialogs):
                 picture.on("draw", lambda event: self._draw(event.args))
             with el("aside", "tw-side"):
                 self._facts()
+                with el("section", "tw-panel"):
+                    el("h2", text=words("coverage_hours"))
+                    coverage_table(self._hours, words, self.visitor.console.zone)
                 if self._edits:
                     self._zone_panel()
 
@@ -235,14 +242,16 @@ def _plain(view: ViewZones | None) -> list[dict[str, Any]]:
 async def camera_page(visitor: Visitor, client: Client, request: Request) -> Response | None:
     """``/cameras/{edge}/{camera}``: a camera that stands in the visitor's part of the city."""
     board, edge, name = visitor.console.board, request.path_params["edge"], request.path_params["camera"]
+    fleet = visitor.console.services.fleet
     await board.look(visitor.user.within)
     line = board.camera(visitor.user.within, edge, name)
-    views = await run_in_threadpool(visitor.console.services.fleet.list_cameras, only=[(edge, name)])
+    views = await run_in_threadpool(fleet.list_cameras, only=[(edge, name)])
     if line is None or not views:
         return HTMLResponse(visitor.words("no_camera"), status_code=404)
     camera = views[0]
     zones = await run_in_threadpool(_zones, visitor, camera)
-    CameraPage(visitor, client, line, camera, zones, request.query_params.get("preset", "")).build()
+    hours = await run_in_threadpool(fleet.coverage, edge, name, days=COVERAGE_DAYS)
+    CameraPage(visitor, client, line, camera, zones, request.query_params.get("preset", ""), hours).build()
     return None
 
 

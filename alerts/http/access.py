@@ -55,6 +55,7 @@ _API: dict[Rule, str] = {
         GET  /edges
         GET  /cameras
         GET  /cameras/{edge}/{camera}/live
+        GET  /cameras/{edge}/{camera}/coverage
         GET  /map/cameras
         GET  /parts
     """,

@@ -14,7 +14,8 @@ from alerts.http.context import Context
 from alerts.http.incidents import Wanted
 from alerts.messages import Freshness
 from alerts.metrics import render
-from alerts.services.views import CameraView, EdgeView, UserView
+from alerts.services.errors import NotFound
+from alerts.services.views import CameraView, EdgeView, HourView, UserView
 
 router = APIRouter(tags=["fleet"])
 IdPath = Annotated[str, Path(max_length=64)]
@@ -55,6 +56,18 @@ def list_cameras(
 ) -> tuple[CameraView, ...]:
     """List cameras with their health."""
     return _seen(context, user, context.services.fleet.list_cameras(edge=edge, state=state))
+
+
+@router.get("/api/v1/cameras/{edge}/{camera}/coverage")
+def camera_coverage(
+    edge: IdPath, camera: IdPath, context: Ctx, user: SomeUser, days: Annotated[int, Query(ge=1, le=30)] = 7
+) -> tuple[HourView, ...]:
+    """Return how long a camera was seeing, blind, or away with its box, by hour of the last days."""
+    fleet = context.services.fleet
+    if not _seen(context, user, fleet.list_cameras(only=[(edge, camera)])):
+        msg = f"no camera {camera} of box {edge} has reported yet"
+        raise NotFound(msg)
+    return fleet.coverage(edge, camera, days=days)
 
 
 @router.put("/api/v1/cameras/{edge}/{camera}/place")

@@ -11,8 +11,9 @@ from sqlalchemy import Select, case, func, or_, select, tuple_
 
 from alerts.areas.placing import place_incident
 from alerts.messages import Freshness
+from alerts.services.coverage import hours_of
 from alerts.services.errors import Invalid, NotFound
-from alerts.services.views import CameraView, EdgeView
+from alerts.services.views import CameraView, EdgeView, HourView
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.tables import Camera, Edge, Incident, OutboxStream, Part
@@ -75,6 +76,10 @@ class FleetService:
         with self._database.read() as session:
             for row in session.execute(ordered):
                 yield CameraState._make(row)
+
+    def coverage(self, edge: str, camera: str, *, days: int) -> tuple[HourView, ...]:
+        """Return how a camera was in each hour (UTC) of the last days, the one that runs last."""
+        return hours_of(self._database, edge, camera, utc_now(), days)
 
     def boxes_away(self, only: Collection[str] | None = None) -> frozenset[str]:
         """Return the boxes that are offline or silent, or which of ``only`` some."""

@@ -271,6 +271,15 @@ class CameraView(View):
     reported_at: datetime | None
 
 
+class HourView(View):
+    """An hour of a camera, in s: seeing, blind, and away with its box; the rest of it is not known."""
+
+    start: datetime
+    seeing_s: float
+    blind_s: float
+    away_s: float
+
+
 class EdgeView(View):
     """One box; ``silent`` once central has raised an incident over its silence.
 

@@ -3,6 +3,7 @@
 ::
 
     edges 1-n cameras          who watches, and how well
+          1-n camera_state_changes  since when, for coverage by hour
           1-n certificates     what was issued to boxes, and what of it is revoked
     inbox -> alerts n-1 incidents 1-n timeline
               |            |  tasks              one a department that was called
@@ -105,6 +106,18 @@ class Camera(Base):
     interval_s: Mapped[float | None]
     gap_p95_s: Mapped[float | None]  # between two pictures that were analysed
     reported_at: Mapped[datetime | None]
+
+
+class CameraStateChange(Base):
+    """Since when a camera is in a state, or its box (``camera`` is empty then) online or offline."""
+
+    __tablename__ = "camera_state_changes"
+    __table_args__ = (Index("ix_camera_state_changes_at", "at"),)
+
+    edge: Mapped[str] = mapped_column(ForeignKey("edges.id"), primary_key=True)
+    camera: Mapped[str] = mapped_column(IdText, primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
 
 
 class OutboxStream(Base):

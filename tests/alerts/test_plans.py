@@ -18,16 +18,19 @@ from alerts.evidence import BlobStore
 from alerts.handling import Handling
 from alerts.messages import Kind
 from alerts.outbox import Sender
-from alerts.retention import Keeper
+from alerts.retention import KEEP_STATES, Keeper
 from alerts.services.bundle import open_services
+from alerts.services.coverage import hours_of
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.rights import Within
 from alerts.states import State
 from alerts.store.base import Base, UtcDateTime
 from alerts.store.city import Area, IncidentArea
 from alerts.store.database import Database
+from alerts.store.seeing import note_cameras
 from alerts.store.tables import (
     Alert,
+    CameraStateChange,
     Delivery,
     Edge,
     EvidenceBlob,
@@ -43,7 +46,7 @@ ROWS = 6000
 LIVE = 20  # of them open, pending, or recent
 BIG = {
     "incidents", "alerts", "evidence_refs", "evidence_blobs", "tasks", "timeline", "deliveries",
-    "incident_areas",
+    "incident_areas", "camera_state_changes",
 }  # fmt: skip
 
 
@@ -118,6 +121,7 @@ def rows_of(number: int) -> dict[type[Base], dict[str, Any]]:
             "state": "pending" if live else "sent",
             "incident_id": number,
         },
+        CameraStateChange: {"edge": f"box-{number % 50}", "camera": f"cam-{number % 997}", "at": at},
         IncidentArea: {"incident_id": number, "area": f"g{number % 100}"},
     }
 
@@ -241,7 +245,15 @@ def feed(database):
 def retention(database, tmp_path):
     store = BlobStore(tmp_path / "evidence")
     store.open()
-    Keeper(database, store, EvidenceSettings(), lambda _sha256: None).prune(T0 + timedelta(days=4000))
+    keeper = Keeper(database, store, EvidenceSettings(), lambda _sha256: None)
+    keeper.prune(T0 + timedelta(days=4000))
+    keeper.prune_states(T0 + KEEP_STATES + timedelta(minutes=LIVE))
+
+
+def coverage(database):
+    hours_of(database, "box-7", "cam-7", T0 + timedelta(days=3), days=7)
+    with database.write() as session:
+        note_cameras(database, session, {"box-7"}, T0)
 
 
 def clock(database):
@@ -259,7 +271,9 @@ def arrival(database):
         apply_message(database, session, alert("smoke", kind=Kind.SMOKE, edge="box-7"), utc_now())
 
 
-@pytest.mark.parametrize("asked", [queue, queue_within, the_map, one_incident, feed, clock, outbox, arrival])
+@pytest.mark.parametrize(
+    "asked", [queue, queue_within, the_map, one_incident, feed, coverage, clock, outbox, arrival]
+)
 def test_what_runs_all_day_reads_no_table_from_end_to_end(crowded, asked):
     with plans(crowded) as found:
         asked(crowded)

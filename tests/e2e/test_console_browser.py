@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 import uvicorn
@@ -26,8 +27,9 @@ from alerts.http.context import make_context
 from alerts.messages import BlindReason, Freshness, Kind
 from alerts.services.rights import Within
 from alerts.states import State
-from alerts.store.tables import Command, Edge
+from alerts.store.tables import CameraStateChange, Command, Edge
 from alerts.zones import views_of
+from towerwatch.timebase import utc_now
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
 from playwright.sync_api import Browser, Page, expect  # noqa: E402 - after the skip above
@@ -301,6 +303,13 @@ PAGES = {
 }
 
 
+WEEK = (  # hours ago, camera or box (empty), state
+    (150, "street-zones", "fresh"), (101.3, "street-zones", "blind"), (97.8, "street-zones", "fresh"),
+    (60.5, "", "offline"), (49.2, "", "online"), (30, "street-zones", "stale"),
+    (29.7, "street-zones", "fresh"),
+)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def city(world: World) -> World:
     """An administrator, a catalogue, areas and rosters, and a box whose configuration central holds."""
@@ -317,6 +326,9 @@ def city(world: World) -> World:
     with world.database.write() as session:
         edge = session.get_one(Edge, EDGE)
         edge.online, edge.config_sha256 = True, hashlib.sha256(text.encode()).hexdigest()
+        for hours, of, state in WEEK:
+            at = utc_now() - timedelta(hours=hours)
+            session.add(CameraStateChange(edge=EDGE, camera=of, at=at, state=state))
     world.zones.keep_config(EDGE, text.encode(), CHIEF)
     return world
 
