@@ -14,7 +14,7 @@ from alerts.store.tables import Command, Edge
 from alerts.topics import Address
 from towerwatch.timebase import utc_now
 
-Name = Literal["apply_config", "fetch_model", "snapshot", "live", "reconcile"]
+Name = Literal["apply_config", "fetch_model", "snapshot", "live", "reconcile", "dismissed"]
 MAX_AT_ONCE = 100
 
 

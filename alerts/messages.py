@@ -268,7 +268,8 @@ class CommandMessage(WireModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     command_id: AlertId
     at: AwareDatetime
-    name: Literal["apply_config", "fetch_model", "snapshot", "live", "reconcile"]
+    # any name: a box answers one that is newer than itself instead of dropping it as no message
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
     arguments: dict[str, Any] = Field(default_factory=dict, max_length=16)
 
 

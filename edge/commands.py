@@ -18,8 +18,9 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import httpx
 from pydantic import Field, ValidationError
@@ -30,7 +31,7 @@ from edge.config import EdgeConfig, load_config
 from edge.files import free_bytes, sync_folder, write_atomic
 from edge.links import CentralLink
 from edge.live import PICTURE_S, WIDTH_PX, LiveLooks
-from edge.records import Snapshot
+from edge.records import Dismissed, Snapshot
 from edge.trial import Trial
 from edge.uploader import central_client
 from models.registry import find_model, verify
@@ -53,6 +54,9 @@ _FILE = re.compile(r"^[0-9A-Za-z][0-9A-Za-z._-]{0,63}$")
 FIXED_SECTIONS = ("site", "edge", "data_dir", "broker", "central", "enrolment", "models_dir")
 
 
+Side = Annotated[float, Field(ge=0, le=1)]
+
+
 class ReconcileArguments(StrictModel):
     """Which alerts to send again; None for all that are open."""
 
@@ -70,6 +74,16 @@ class LiveArguments(StrictModel):
 
     camera: Annotated[str, Field(pattern=ID_PATTERN)]
     seconds: Annotated[float, Field(gt=0, le=60)]
+
+
+class DismissedArguments(StrictModel):
+    """Where an operator has dismissed what; ``box`` is (x1, y1, x2, y2) in [0, 1] of the frame."""
+
+    camera: Annotated[str, Field(pattern=ID_PATTERN)]
+    preset: Annotated[str, Field(pattern=ID_PATTERN)]
+    kind: Literal["smoke"]
+    box: tuple[Side, Side, Side, Side]
+    reason: Annotated[str, Field(max_length=32)]
 
 
 class ApplyConfigArguments(StrictModel):
@@ -119,6 +133,10 @@ class Box(Protocol):
 
     def snapshot(self, camera_id: str, timeout_s: float, *, live_px: int | None = None) -> Snapshot:
         """Have a picture taken; for a live look a small one, which is not kept."""
+        ...
+
+    def dismissed(self, order: Dismissed) -> bool:
+        """Hand on what was dismissed."""
         ...
 
     def try_configuration(self, trial: Trial) -> bool:
@@ -224,10 +242,20 @@ class CommandRunner:
             return Answer("looking")
         if command.name == "apply_config":
             return self._apply_config(ApplyConfigArguments.model_validate(command.arguments))
-        return self._fetch_model(FetchModelArguments.model_validate(command.arguments))
+        if command.name == "fetch_model":
+            return self._fetch_model(FetchModelArguments.model_validate(command.arguments))
+        if command.name == "dismissed":
+            return self._dismissed(DismissedArguments.model_validate(command.arguments), command.at)
+        raise PermanentError(f"this box does not know the command {command.name}")  # noqa: EM102 - names it
 
     def _look(self, camera: str) -> Snapshot:
         return self._box.snapshot(camera, PICTURE_S, live_px=WIDTH_PX)
+
+    def _dismissed(self, arguments: DismissedArguments, at: datetime) -> Answer:
+        order = Dismissed(arguments.camera, arguments.preset, arguments.box, arguments.reason, at)
+        if not self._box.dismissed(order):
+            raise RetryableError(f"{arguments.camera}: no worker watches this camera now")  # noqa: EM102 - names it
+        return Answer("learnt")
 
     def _snapshot(self, arguments: SnapshotArguments) -> Answer:
         snapshot = self._box.snapshot(arguments.camera, SNAPSHOT_TIMEOUT_S)

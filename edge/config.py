@@ -174,6 +174,8 @@ class SmokeRuleConfig(RuleConfig):
         tile_px: also look through tiles of this side at full resolution, for far and small plumes;
             best the model's own input side. None (``null``) looks at the whole frame alone.
         seasons: days of the year on which less is asked; where straw is burnt, of the zone of its stubble.
+        dismissed_days: for so long more is asked where an operator has dismissed smoke as fog, dust or light.
+        dismissed_source_days: the same where it was dismissed as a known source.
 
     """
 
@@ -188,6 +190,8 @@ class SmokeRuleConfig(RuleConfig):
     max_width_frac: Fraction = 0.4
     tile_px: Annotated[int, Strict(), Field(ge=64, le=4096)] | None = 640
     seasons: tuple[Season, ...] = ()
+    dismissed_days: Annotated[float, Strict(), Field(gt=0, le=3650)] = 14.0
+    dismissed_source_days: Annotated[float, Strict(), Field(gt=0, le=3650)] = 90.0
 
     @model_validator(mode="after")
     def _order(self) -> SmokeRuleConfig:

@@ -13,9 +13,10 @@ from edge.episode import EpisodeEvent
 from edge.gate import Decision, Why
 from edge.lens import LensMemory
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
-from edge.observe import Observation, Rule
+from edge.observe import Box, Observation, Rule
 from edge.place import Placer, placer_of
 from edge.rules import build_rule
+from edge.rules.smoke import SmokeRule
 from edge.sources import ViewSource
 from edge.tile_plan import TileBudget, TilePlanner
 from edge.track import Tracker
@@ -197,6 +198,13 @@ class CameraPipeline:
             for one in view.rules
             for episode in one.lifecycle.episodes()
         ]
+
+    def dismissed(self, preset: str, box: Box, reason: str, at: datetime) -> None:
+        """Tell a view's smoke rules what an operator has dismissed; see :meth:`SmokeRule.dismissed`."""
+        view = self._views.get(preset)
+        for one in () if view is None else view.rules:
+            if isinstance(one.rule, SmokeRule):
+                one.rule.dismissed(box, reason, at)
 
     def process(self, frame: Frame, preset: str = "fixed") -> tuple[EpisodeEvent, ...]:
         """Analyse one frame of one preset; a preset without a view gives nothing.

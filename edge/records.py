@@ -143,8 +143,19 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismissed:
+    """Tell a camera's smoke rules what an operator has dismissed: ``box`` in [0, 1] of the frame."""
+
+    camera: str
+    preset: str
+    box: tuple[float, float, float, float]
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Write states, stop cameras, end."""
 
 
-ToWorker = Resume | TakeSnapshot | Stop
+ToWorker = Resume | TakeSnapshot | Dismissed | Stop

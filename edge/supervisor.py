@@ -36,6 +36,7 @@ from edge.records import (
     CameraRecord,
     CameraReport,
     Change,
+    Dismissed,
     EvidenceRef,
     Resumed,
     Snapshot,
@@ -432,6 +433,10 @@ class Supervisor:
         with contextlib.suppress(RetryableError), self.store.transaction() as connection:
             self.index.queue(connection, snapshot.request_id, [snapshot.evidence])
         self._uploader.wake()
+
+    def dismissed(self, order: Dismissed) -> bool:
+        """Hand on what was dismissed; False when no worker watches the camera now."""
+        return any(worker.dismissed(order) for worker in list(self.workers))
 
     def resend(self, alert_ids: tuple[str, ...] | None) -> tuple[int, tuple[str, ...]]:
         """Queue open alerts again; see :meth:`edge.outbox.Outbox.resend`."""

@@ -18,7 +18,16 @@ from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.gate import Why
 from edge.onvif_head import OnvifHead
 from edge.pipeline import CameraPipeline
-from edge.records import CameraRecord, CameraReport, EvidenceRef, FromWorker, Resumed, Snapshot, TakeSnapshot
+from edge.records import (
+    CameraRecord,
+    CameraReport,
+    Dismissed,
+    EvidenceRef,
+    FromWorker,
+    Resumed,
+    Snapshot,
+    TakeSnapshot,
+)
 from edge.sight import judge_picture
 from edge.small_picture import small_jpeg
 from edge.stillness import Stillness
@@ -367,6 +376,13 @@ class WatchedCamera:
     def take_snapshot(self, request: TakeSnapshot, now_s: float) -> None:
         """Write the next picture for somebody who asked."""
         self._asked.append((request, now_s + SNAPSHOT_WAIT_S))
+
+    def dismissed(self, order: Dismissed) -> list[FromWorker]:
+        """Learn what an operator has dismissed, and return the state at once; nothing without models."""
+        if self._pipeline is None:
+            return []
+        self._pipeline.dismissed(order.preset, order.box, order.reason, order.at)
+        return [CameraRecord(self.config.id, self._state())]
 
     def _answer_snapshot(self, frame: Frame) -> list[FromWorker]:
         asked, self._asked = self._asked, []

@@ -21,7 +21,7 @@ from edge.config import CameraConfig, EdgeConfig
 from edge.detectors import open_detector, tune_if_new
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.pipeline import CameraPipeline, tile_budget
-from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
+from edge.records import Dismissed, FromWorker, Heartbeat, Resume, Stop, TakeSnapshot
 from edge.spec import WorkerSpec
 from edge.tile_plan import TileBudget
 from edge.turns import Turns
@@ -189,6 +189,8 @@ class Worker:
                 self._stopping.set()
             elif isinstance(order, TakeSnapshot) and order.camera in self._cameras:
                 self._cameras[order.camera].take_snapshot(order, time.monotonic())
+            elif isinstance(order, Dismissed) and order.camera in self._cameras:
+                self._send_all(self._cameras[order.camera].dismissed(order))
             wait_s = 0.0
 
     def _send(self, message: FromWorker) -> None:

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from edge.backoff import Backoff
-from edge.records import FromWorker, Heartbeat, Resume, Stop, TakeSnapshot, ToWorker
+from edge.records import Dismissed, FromWorker, Heartbeat, Resume, Stop, TakeSnapshot, ToWorker
 from edge.spec import WorkerSpec
 from towerwatch.logs import get_logger
 
@@ -166,6 +166,10 @@ class WorkerHandle:
     def snapshot(self, request: TakeSnapshot) -> bool:
         """Ask for a picture; return False when the camera is another worker's, or nobody takes the order."""
         return request.camera in self.spec.camera_ids and self.ask(request)
+
+    def dismissed(self, order: Dismissed) -> bool:
+        """Tell what was dismissed; return False when the camera is another worker's, or nobody takes it."""
+        return order.camera in self.spec.camera_ids and self.ask(order)
 
     def kill_if_hanging(self, now_s: float) -> bool:
         """End a worker that has been silent for too long; return whether that was done."""

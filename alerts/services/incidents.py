@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from alerts.messages import EvidenceRole, Kind
 from alerts.moves import move
 from alerts.outbox import Target
+from alerts.services.dismissals import tell_boxes
 from alerts.services.errors import Invalid, NotFound
 from alerts.services.locked import changing, find_incident
 from alerts.services.rights import EVERYWHERE, Reach, Within, sees
@@ -183,6 +184,8 @@ class IncidentService:
     ) -> IncidentSummary:
         """Dismiss an incident for a reason of ``texts.DISMISS_REASONS``; its alerts get ``false``.
 
+        Boxes are told what keeps looking like smoke, in the same transaction.
+
         Raises as :meth:`confirm`, and Invalid for an unknown reason or too long a note.
         """
         check("false", reason, note)
@@ -244,6 +247,8 @@ class IncidentService:
             row.score = score or row.score
             if action in _IMPLIED:
                 _judge_rest(session, row.id, _IMPLIED[action], user, reason, note)
+            if action is Action.DISMISS:
+                tell_boxes(session, row.id, reason)
             session.flush()
             return incident_summary(row, session.get(Camera, (row.edge, row.camera)))
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
 from edge.config import KnownSource, SmokeRuleConfig
 from edge.observe import Box, Finding, Observation
 from edge.reference import Novelty
+from edge.rules.smoke_dismissals import Dismissals
 from edge.rules.smoke_habits import Habits
 from edge.rules.smoke_tubes import Tube, Vote
 from edge.shapes import Zone, area, foot_of
@@ -68,6 +69,7 @@ class SmokeRule:
     _samples: list[float] = field(default_factory=list)
     _tubes: list[Tube] = field(default_factory=list)
     _habits: Habits = field(default_factory=Habits)
+    _dismissals: Dismissals = field(default_factory=Dismissals)
     _season: float = 1.0  # what is asked today, of what is asked as a rule
 
     @property
@@ -79,6 +81,12 @@ class SmokeRule:
     def hold_s(self) -> float:
         """The window has emptied before; smoke that drifts off and comes again is one fire."""
         return self.config.hold_s or max(60.0, 5 * self.interval_s)
+
+    def dismissed(self, box: Box, reason: str, at: datetime) -> None:
+        """Ask more of what looks like a box that an operator dismissed at ``at``, an aware time."""
+        known = reason == "known_source"
+        days = self.config.dismissed_source_days if known else self.config.dismissed_days
+        self._dismissals.learn(box, reason, at, days)
 
     def __call__(self, seen: Observation) -> list[Finding]:
         """State where there is smoke now."""
@@ -142,7 +150,8 @@ class SmokeRule:
         strong = confidence >= self.config.min_confidence * ease
         if not strong and confidence < self.config.weak_confidence * ease:
             return None
-        if not lasting and self._habits.is_usual(box):
+        waits = lasting or any(tube.doubted and tube.overlap(box) > 0 for tube in self._tubes)
+        if not waits and self._habits.is_usual(box):
             return None
         news = self.memory.novelty(box)
         least_frac = SURE_NEW_FRAC if strong else NEW_FRAC
@@ -203,6 +212,8 @@ class SmokeRule:
             "growth_ratio": round(tube.growth_ratio(), 3),
             "visible_s": round(now_s - first_s, 3),
         }
+        if self._dismissals.like(tube.box, tube.votes[-1].at) is not None:
+            measures["dismissed_before"] = 1.0
         if tube.new_frac is not None:
             measures["new_frac"] = round(tube.new_frac, 3)
         return Finding(
@@ -220,9 +231,8 @@ class SmokeRule:
         """Whether the votes of a tube are enough to alarm, or to go on."""
         votes = len(tube.votes)
         ease = (HYSTERESIS if tube.alarmed else 1.0) * self._season
-        if votes < samples * self.config.min_share_frac * ease:
-            return False
-        if tube.weight < self.config.window * self.config.min_share_frac * ease:
+        share_frac = self.config.min_share_frac * ease
+        if votes < samples * share_frac or tube.weight < self.config.window * share_frac:
             return False
         if tube.alarmed:
             return True
@@ -232,7 +242,15 @@ class SmokeRule:
             return False
         if tube.votes[-1].at_s - tube.votes[0].at_s < (MIN_SPAN_S if sure else WEAK_SPAN_S):
             return False
-        return tube.foot_stays() and tube.is_steady() and (sure or tube.growth_ratio() >= MIN_GROWTH)
+        grows = sure or tube.growth_ratio() >= MIN_GROWTH
+        return tube.foot_stays() and tube.is_steady() and grows and not self._is_doubted(tube)
+
+    def _is_doubted(self, tube: Tube) -> bool:
+        """Whether what would alarm was dismissed before; then it waits, and is no habit meanwhile."""
+        last = tube.votes[-1]
+        is_so = self._dismissals.doubts(last.box, last.at, last.at_s - tube.born_s)
+        tube.doubted = tube.doubted or is_so
+        return is_so
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values; the view's reference ripens anew after a restart."""
@@ -240,6 +258,7 @@ class SmokeRule:
             "samples": list(self._samples),
             "tubes": [tube.dump() for tube in self._tubes],
             "habits": self._habits.dump(),
+            "dismissals": self._dismissals.dump(),
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -247,7 +266,7 @@ class SmokeRule:
         try:
             tubes = [Tube.restore(one) for one in state.get("tubes", ())]
             self._samples = [float(at_s) for at_s in state.get("samples", ())]
-            habits = Habits.restore(state["habits"])
+            habits, dismissals = Habits.restore(state["habits"]), Dismissals.restore(state)
         except (KeyError, ValueError):
             return
-        self._tubes, self._habits = tubes, habits
+        self._tubes, self._habits, self._dismissals = tubes, habits, dismissals

@@ -58,6 +58,7 @@ class Tube:
     born_s: float
     reported: bool = False
     alarmed: bool = False
+    doubted: bool = False  # would have alarmed had nobody dismissed the place before
 
     @property
     def box(self) -> Box:
@@ -141,6 +142,7 @@ class Tube:
             "born_s": self.born_s,
             "reported": self.reported,
             "alarmed": self.alarmed,
+            "doubted": self.doubted,
             "votes": [
                 [v.at_s, v.at.isoformat(), list(v.box), v.confidence, v.strong, v.new_frac, v.steady_frac]
                 for v in self.votes
@@ -161,6 +163,7 @@ class Tube:
             born_s=float(state["born_s"]),
             reported=bool(state["reported"]),
             alarmed=bool(state["alarmed"]),
+            doubted=bool(state.get("doubted", False)),
         )
 
 

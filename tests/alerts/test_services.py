@@ -1,4 +1,5 @@
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from components import wait_until
 from sqlalchemy import delete, update
 from sqlalchemy.exc import OperationalError
 
+from alerts import commands
 from alerts.inbox import Inbox
 from alerts.messages import Kind
 from alerts.services import live, people
@@ -14,7 +16,7 @@ from alerts.services.errors import Conflict, Invalid, LoginRefused, NotFound, To
 from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.states import Action, IllegalTransition, State
 from alerts.store import journal
-from alerts.store.tables import Change, LoginFailure, User, UserSession
+from alerts.store.tables import Change, Edge, LoginFailure, User, UserSession
 from towerwatch.timebase import utc_now
 
 PASSWORD = "correct horse battery"
@@ -95,6 +97,49 @@ def test_confirming_and_dismissing_judge_what_nobody_has_judged(database, servic
     (b,) = services.verdicts.of_alert(hex_id("b"))
     assert (a.verdict, a.reason, a.user) == ("false", "permitted", "wang")
     assert (b.verdict, b.note) == ("unsure", "too dark")
+
+
+def test_dismissing_tells_the_boxes_what_keeps_looking_like_smoke_exactly_once(
+    sqlite, services_of, monkeypatch
+):
+    services = services_of(sqlite)
+    smoke = {"kind": Kind.SMOKE, "position": place()}
+    with sqlite.write() as session:
+        session.add(Edge(id="box-1", site="riverside", first_seen_at=at(0)))
+    apply_all(sqlite, [alert("a", camera="tower-1", **smoke), alert("b", camera="tower-2", start=5, **smoke)])
+
+    def killed(*_args, **_more):
+        raise OperationalError("commit", {}, OSError("gone"))
+
+    monkeypatch.setattr("alerts.services.incidents.incident_summary", killed)  # ordered, not yet committed
+    with pytest.raises(OperationalError):
+        services.incidents.dismiss(1, "fog_cloud", user="li")
+    monkeypatch.undo()
+    assert commands.unsent(sqlite) == []
+    services.incidents.dismiss(1, "fog_cloud", user="li")
+    with pytest.raises(IllegalTransition):
+        services.incidents.dismiss(1, "fog_cloud", user="wang")
+    sent = [json.loads(payload) for _topic, payload, _id in commands.unsent(sqlite)]
+    assert {one["name"] for one in sent} == {"dismissed"}
+    told = sorted((one["arguments"] for one in sent), key=lambda one: one["camera"])
+    assert [one["camera"] for one in told] == ["tower-1", "tower-2"]
+    assert told[0] == {
+        "camera": "tower-1",
+        "preset": "fixed",
+        "kind": "smoke",
+        "box": [0.1, 0.2, 0.3, 0.4],
+        "reason": "fog_cloud",
+    }
+
+
+def test_other_reasons_and_other_kinds_teach_nothing(sqlite, services_of):
+    services = services_of(sqlite)
+    with sqlite.write() as session:
+        session.add(Edge(id="box-1", site="riverside", first_seen_at=at(0)))
+    apply_all(sqlite, [alert("a"), alert("b", kind=Kind.SMOKE, position=place())])
+    services.incidents.dismiss(1, "light_shadow", user="li")
+    services.incidents.dismiss(2, "test", user="li")
+    assert commands.unsent(sqlite) == []
 
 
 def test_a_box_gets_a_verdict_of_its_own_and_the_newest_counts(database, services):

@@ -22,7 +22,7 @@ from edge import commands as module
 from edge.commands import CommandRunner
 from edge.config import EdgeConfig, load_config
 from edge.links import CentralLink
-from edge.records import EvidenceRef, Snapshot
+from edge.records import Dismissed, EvidenceRef, Snapshot
 from edge.supervisor import BoxPaths
 from edge.trial import Trial
 from models.load import load_detector
@@ -58,6 +58,10 @@ class Box:
             return Snapshot("r", None, picture=b"a small picture")
         ref = EvidenceRef(EvidenceRole.CONTEXT_NOW, "a" * 64, 9, "image/jpeg", T0)
         return Snapshot("r", ref) if self.picture else Snapshot("r", None, "no picture came")
+
+    def dismissed(self, order: Dismissed) -> bool:
+        self.asked.append(order)
+        return not self.busy
 
     def try_configuration(self, trial: Trial) -> bool:
         self.asked.append(trial.config)
@@ -309,3 +313,26 @@ def test_too_many_commands_at_once_are_refused_and_a_stop_does_not_wait_for_the_
     assert not world.runner.stop(0.01)
     world.box.wait.set()
     assert world.runner.stop(5)
+
+
+PLACE = {"camera": "cam-1", "preset": "fixed", "kind": "smoke", "box": [0.1, 0.2, 0.3, 0.4], "reason": "dust"}
+
+
+def test_what_was_dismissed_is_handed_to_the_cameras_worker_once(world: World) -> None:
+    assert world.ask("dismissed", **PLACE).ok
+    (order,) = world.box.asked
+    assert (order.camera, order.preset, order.box, order.reason) == (
+        "cam-1",
+        "fixed",
+        (0.1, 0.2, 0.3, 0.4),
+        "dust",
+    )
+    world.box.busy = True
+    refused = world.ask("dismissed", **PLACE)
+    assert (refused.ok, refused.detail) == (False, "cam-1: no worker watches this camera now")
+    assert "box.0" in world.ask("dismissed", **PLACE | {"box": [-1, 0, 1, 1]}).detail
+
+
+def test_a_command_newer_than_the_box_is_refused_by_name(world: World) -> None:
+    reply = world.ask("make_coffee", cups=2)
+    assert (reply.ok, reply.detail) == (False, "this box does not know the command make_coffee")

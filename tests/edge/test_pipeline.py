@@ -166,3 +166,13 @@ def test_a_state_of_another_configuration_or_version_is_skipped() -> None:
     fresh.load(pipeline(stamps).dump())
     assert fresh.process(frame_of(scene(0), 0.0)) == ()
     assert at(0) == EPOCH
+
+
+def test_what_was_dismissed_reaches_the_smoke_rules_of_its_view_alone() -> None:
+    views = [{"preset": name, "rules": [{"kind": "smoke"}]} for name in ("east", "west")]
+    told = pipeline([0.0], camera([], views=views))
+    for preset in ("east", "nowhere"):
+        told.dismissed(preset, (0.1, 0.1, 0.2, 0.2), "dust", at(0))
+    kept = {name: view["rules"]["smoke:"]["rule"] for name, view in told.dump()["views"].items()}
+    assert len(kept["east"]["dismissals"]) == 1
+    assert kept["west"]["dismissals"] == []

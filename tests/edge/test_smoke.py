@@ -266,3 +266,34 @@ def test_in_the_burning_season_less_is_asked(seasons: list[dict[str, object]], a
     rule = smoke(2, seasons=seasons)
     events = story(rule, lambda t: [plume(10, 50, 300, 0.25)] if t >= 20 else [], times(120, 2))
     assert phases(events).count("opened") == alerts
+
+
+def dismissed_rule(reason: str = "fog_cloud") -> SmokeRule:
+    first = smoke(2)
+    first.dismissed(frac((300, 100, 340, 130)), reason, at(0))
+    rule = smoke(2)
+    rule.load(json.loads(json.dumps(first.dump())))  # a restart keeps it
+    return rule
+
+
+def test_what_was_dismissed_must_last_or_outgrow_it_and_says_so() -> None:
+    fog = story(dismissed_rule(), lambda _t: [plume()], times(500, 2))
+    assert phases(fog) == ["candidate"]
+    lasting = story(dismissed_rule(), lambda _t: [plume()], times(800, 2))
+    opened = next(event for event in lasting if event.phase == "opened")
+    assert (opened.captured_at - at(0)).total_seconds() >= 600
+    assert opened.measures["dismissed_before"] == 1
+    growing = story(dismissed_rule(), lambda t: [plume(width=40 + t)], times(120, 2))
+    assert phases(growing) == ["candidate", "opened"]
+    elsewhere = story(dismissed_rule(), lambda _t: [plume(100)], times(60, 2))
+    opened = next(event for event in elsewhere if event.phase == "opened")
+    assert "dismissed_before" not in opened.measures
+
+
+@pytest.mark.parametrize(
+    ("reason", "days", "alerts"), [("dust", 13, 0), ("dust", 15, 1), ("known_source", 15, 0)]
+)
+def test_a_dismissal_is_forgotten_in_time(reason: str, days: int, alerts: int) -> None:
+    start_s = days * 86400.0
+    stamps = [start_s + stamp for stamp in times(100, 2)]
+    assert phases(story(dismissed_rule(reason), lambda _t: [plume()], stamps)).count("opened") == alerts

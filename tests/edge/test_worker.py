@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from typing import Any
 import components
 import cv2
 import pytest
-from edge_rig import Rig, camera, scene
+from edge_kit import T0
+from edge_rig import MODEL_NAME, Rig, camera, scene
 from media import make_video
 
 from alerts.messages import EvidenceRole
@@ -27,6 +29,7 @@ from edge.pipeline import tile_budget
 from edge.records import (
     CameraRecord,
     CameraReport,
+    Dismissed,
     FromWorker,
     Heartbeat,
     Resume,
@@ -88,9 +91,14 @@ def of(messages: list[FromWorker], kind: type) -> list[Any]:
 def test_a_file_is_watched_snapshots_answered_and_the_state_handed_over_at_the_end(
     tmp_path: Path, clip: Path
 ) -> None:
-    spec = spec_of(tmp_path, camera("cam-1", clip), camera("cam-2", clip))
+    smoke = {"kind": "smoke", "model": MODEL_NAME, "labels": ["car"], "tile_px": None}
+    second = camera("cam-2", clip)
+    second["views"][0]["rules"].append(smoke)
+    spec = spec_of(tmp_path, camera("cam-1", clip), second)
     worker = Running(spec)
     worker.ours.send(TakeSnapshot("shot", "cam-2"))
+    worker.ours.send(Dismissed("cam-2", "fixed", (0.1, 0.1, 0.2, 0.2), "dust", T0))
+    worker.until(lambda got: any(b'"dust"' in one.state for one in of(got, CameraRecord)))
     worker.until(lambda got: of(got, Snapshot) and any(one.changes for one in of(got, CameraRecord)))
     worker.until(
         lambda got: {one.camera for one in of(got, CameraReport) if one.analysed} == {"cam-1", "cam-2"}
@@ -213,6 +221,9 @@ def test_a_good_worker_gets_ready_and_ends_when_told(make: Any) -> None:
     assert handle.ready
     assert not handle.snapshot(TakeSnapshot("r", "elsewhere"))
     assert handle.snapshot(TakeSnapshot("r", "cam-1"))
+    dismissed = Dismissed("cam-1", "fixed", (0.1, 0.1, 0.2, 0.2), "dust", T0)
+    assert handle.dismissed(dismissed)
+    assert not handle.dismissed(replace(dismissed, camera="elsewhere"))
     handle.order_stop()
     handle.finish(time.monotonic() + 10)
     assert handle.pid is None
