@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from pydantic import Field, Strict, model_validator
 from edge.paths import ExistingFile
 from towerwatch.errors import ConfigError
 from towerwatch.geometry.terrain import read_terrain
+from towerwatch.geometry.zoom import hfov_at
 from towerwatch.yamlconfig import Location, StrictModel, problems_at
 
 Number = Annotated[float, Strict()]
@@ -69,15 +69,7 @@ class MountConfig(StrictModel):
 
     def hfov_deg(self, zoom: float) -> float:
         """Return the field of view at a zoom within the table."""
-        zooms = sorted(self.hfov_by_zoom)
-        focal = [-math.log(math.tan(math.radians(self.hfov_by_zoom[one]) / 2)) for one in zooms]
-        at = math.log(zoom)
-        for low, high, f_low, f_high in zip(zooms, zooms[1:], focal, focal[1:], strict=False):
-            if low <= zoom <= high:
-                share = (at - math.log(low)) / (math.log(high) - math.log(low))
-                return 2 * math.degrees(math.atan(math.exp(-(f_low + share * (f_high - f_low)))))
-        msg = f"zoom {zoom:g} lies outside hfov_by_zoom"
-        raise ValueError(msg)
+        return hfov_at(self.hfov_by_zoom, zoom)
 
 
 class PoseSd(StrictModel):

@@ -148,6 +148,16 @@ class Fleet:
         (here,) = np.nonzero(inside)
         return here if among is None else np.intersect1d(here, among, assume_unique=True)
 
+    def places(self, view: Viewport, among: Indices | None, limit: int) -> dict[Key, tuple[float, float]]:
+        """Return latitude and longitude of the cameras in view by box and name; of none if too many are."""
+        here = self.in_view(view, among)
+        if here.size > limit:
+            return {}
+        return {
+            self._keys[index]: (round(float(self.lat[index]), 6), round(float(self.lon[index]), 6))
+            for index in here.tolist()
+        }
+
     def cluster(self, view: Viewport, among: Indices | None = None) -> list[dict[str, Any]]:
         """Gather the cameras in view by cell; a cell is as bad as its worst camera."""
         here = self.in_view(view, among)

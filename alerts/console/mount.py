@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Query
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from nicegui import Client, core, ui
 from starlette.concurrency import run_in_threadpool
@@ -54,6 +54,8 @@ RECONNECT_S = 30.0
 HISTORY = 200
 # building a page takes milliseconds; the wait is for the others, when a whole shift logs in at once
 RESPONSE_S = 60.0
+SECTORS_MOST = 200  # cameras in view whose sectors are told
+_BBOX = "bbox: west,south,east,north in degrees"
 router = APIRouter(include_in_schema=False)
 # builds a page into a browser, or answers something else
 Build = Callable[[Visitor, Client, Request], Awaitable[Response | None]]
@@ -177,13 +179,40 @@ async def map_data(
     try:
         view = Viewport.parse(bbox, zoom)
     except ValueError:
-        return Response("bbox: west,south,east,north in degrees", status_code=422)
+        return Response(_BBOX, status_code=422)
     board = console_now().board
     await board.ready.wait()
     await board.look(user.within)
     wanted = QueueFilter.parse(request.query_params, user.within)
     answer = board.map_answer(wanted, view, Right.FLEET in user.rights)
     return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/console/sectors")
+async def sector_data(
+    request: Request, bbox: Annotated[str, Query(max_length=120)], zoom: Annotated[int, Query(ge=0, le=22)]
+) -> Response:
+    """Return where the cameras in view look, as far as central knows; nothing if they are too many."""
+    visitor = await visitor_of(request)
+    if visitor is None:
+        return Response(status_code=401)
+    user, console = visitor.user, console_now()
+    try:
+        view = Viewport.parse(bbox, zoom)
+    except ValueError:
+        return Response(_BBOX, status_code=422)
+    await console.board.ready.wait()
+    await console.board.look(user.within)
+    if console.zones is None or Right.FLEET not in user.rights:
+        return JSONResponse([])
+    places = console.board.fleet.places(view, console.board.among(user.within), SECTORS_MOST)
+    known = await run_in_threadpool(console.zones.sectors, places)
+    found = [
+        {"lat": places[key][0], "lon": places[key][1]} | asdict(sector)
+        for key, sectors in known.items()
+        for sector in sectors
+    ]
+    return JSONResponse(found, headers={"Cache-Control": "no-store"})
 
 
 class _LongLived(StaticFiles):

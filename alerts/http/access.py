@@ -128,6 +128,7 @@ _REST: dict[Rule, str] = {
         GET  /evidence/{sha256}
         GET  /evidence/{sha256}/play
         GET  /console/map
+        GET  /console/sectors
     """,
     Right.FLEET: """
         GET  /metrics

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+from sqlalchemy import select
 
 from alerts import commands
 from alerts.evidence import BlobStore, add_artifact
+from alerts.sectors import Sector, sectors_of
 from alerts.services.errors import Conflict, Invalid, NotFound
 from alerts.store import audit
 from alerts.store.database import Database
 from alerts.store.tables import Command, Edge
 from alerts.zones import ViewZones, ZoneShape, views_of, with_zones
+
+_CONFIGS = 512  # whose sectors are kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class ZoneService:
         """Keep the database and the store of configurations."""
         self._database = database
         self._artifacts = artifacts
+        # a configuration is named by its digest, so what it says stays
+        self._sectors_of = lru_cache(maxsize=_CONFIGS)(self._read_sectors)
 
     def version(self, edge: str) -> str:
         """Return the SHA-256 of the configuration that a box runs; raise NotFound where nobody knows."""
@@ -58,6 +66,25 @@ class ZoneService:
         """
         version = self.version(edge)
         return CameraZones(version, views_of(self._text(version), camera))
+
+    def sectors(self, cameras: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[Sector, ...]]:
+        """Return where some cameras (box, camera) look, as far as their boxes' configurations are here."""
+        wanted = set(cameras)
+        with self._database.read() as session:
+            found = session.execute(
+                select(Edge.id, Edge.config_sha256).where(Edge.id.in_({edge for edge, _camera in wanted}))
+            ).all()
+        seen: dict[tuple[str, str], tuple[Sector, ...]] = {}
+        for edge, version in found:
+            if version is not None and self._artifacts.has(version):
+                of_box = self._sectors_of(version)
+                seen |= {
+                    (edge, camera): looks for camera, looks in of_box.items() if (edge, camera) in wanted
+                }
+        return seen
+
+    def _read_sectors(self, version: str) -> dict[str, tuple[Sector, ...]]:
+        return sectors_of(self._text(version))
 
     def keep_config(self, edge: str, data: bytes, user: str) -> None:
         """Take the configuration of a box in; raise Invalid if it is not the one that the box runs."""

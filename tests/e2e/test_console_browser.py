@@ -419,3 +419,23 @@ def test_dark_and_help_and_log_out(browser: Browser, address: str) -> None:
         page.wait_for_selector(".tw-login")
         page.goto(f"{address}/cameras")
         assert "/login?next=%2Fcameras" in page.url
+
+
+def test_the_wall_shows_where_a_calibrated_camera_looks(browser: Browser, address: str, world: World) -> None:
+    text = (REPOSITORY / "configs" / "examples" / "tower.yaml").read_bytes()
+    world.add_edge("tower-7")
+    world.health([camera("tower-7-ptz")], edge="tower-7")
+    world.services.fleet.place_camera("tower-7", "tower-7-ptz", lat_deg=33.6124, lon_deg=113.0917)
+    with world.database.write() as session:
+        session.get_one(Edge, "tower-7").config_sha256 = hashlib.sha256(text).hexdigest()
+    world.zones.keep_config("tower-7", text, OPERATOR)
+    with visit(browser, address) as page:
+        page.wait_for_function("window.tw?.map?.map !== undefined")
+        page.evaluate("window.tw.map.map.setView([33.6124, 113.0917], 14, { animate: false })")
+        # the board may hear of the new camera only now; the map asks again when something is the matter
+        page.wait_for_function(
+            "(window.tw.map.load(), window.tw.map.sectors.getLayers().length === 2)", polling=500
+        )
+        shot(page, "sectors-1440-en")
+        page.evaluate("window.tw.map.map.setZoom(9, { animate: false })")
+        page.wait_for_function("window.tw.map.sectors.getLayers().length === 0")

@@ -3,6 +3,7 @@
 import { leaflet as L } from "nicegui-leaflet";
 import { loadResource } from "../../static/utils/resources.js";
 
+const SECTORS_FROM_ZOOM = 12; // where a sector of two kilometres is large enough to see
 const GRID_STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001];
 
 export default {
@@ -24,6 +25,7 @@ export default {
     L.control.scale({ imperial: false }).addTo(this.map);
     this.grid = L.layerGroup().addTo(this.map);
     this.outlines = L.layerGroup().addTo(this.map);
+    this.sectors = L.layerGroup().addTo(this.map);
     this.layer = L.layerGroup().addTo(this.map);
     this.fitted = !!(this.fixed || saved || this.start);
     this.filter = this.query || "";
@@ -149,6 +151,33 @@ export default {
         return;
       }
       this.draw(answer);
+      await this.drawSectors(box, asked);
+    },
+    async drawSectors(box, asked) {
+      let found = [];
+      if (this.map.getZoom() >= SECTORS_FROM_ZOOM) {
+        try {
+          const response = await fetch(`${this.base}/console/sectors?bbox=${box}&zoom=${this.map.getZoom()}`);
+          if (response.ok) found = await response.json();
+        } catch {
+          return; // the connection is away; the next move asks again
+        }
+        if (asked !== this.asked || !this.$refs.map) return;
+      }
+      this.sectors.clearLayers();
+      const colour = this.colour("--tw-area");
+      for (const sector of found) {
+        const cos = Math.cos((sector.lat * Math.PI) / 180);
+        const points = [[sector.lat, sector.lon]];
+        for (let i = 0; i <= 16; i++) {
+          const bearing = ((sector.azimuth_deg + sector.hfov_deg * (i / 16 - 0.5)) * Math.PI) / 180; // clockwise from north
+          points.push([
+            sector.lat + (sector.range_m * Math.cos(bearing)) / 111320,
+            sector.lon + (sector.range_m * Math.sin(bearing)) / (111320 * cos),
+          ]);
+        }
+        L.polygon(points, { color: colour, weight: 1, fillOpacity: 0.1, smoothFactor: 0, interactive: false }).addTo(this.sectors);
+      }
     },
     refresh() {
       // at most one question in two seconds, however much happens

@@ -309,3 +309,31 @@ def test_zones_are_drawn_over_a_camera_and_sent_to_its_box(world: World) -> None
         assert (await site.http.get(f"/cameras/{EDGE}/market-street")).status_code == 404
 
     at_console(world, use, name="chief")
+
+
+def test_the_map_knows_where_calibrated_cameras_look(world: World) -> None:
+    text = (Path(__file__).parents[3] / "configs" / "examples" / "tower.yaml").read_bytes()
+    world.health([camera("tower-7-ptz")])
+    world.services.fleet.place_camera(EDGE, "tower-7-ptz", lat_deg=33.6124, lon_deg=113.0917)
+    with world.database.write() as session:
+        session.get_one(Edge, EDGE).config_sha256 = sha256(text).hexdigest()
+    world.zones.keep_config(EDGE, text, "chief")
+    here = "/console/sectors?bbox=113,33.5,113.2,33.7&zoom=13"
+
+    async def use(site: Site) -> None:
+        await until(
+            lambda: site.console.board.camera(Within(), EDGE, "tower-7-ptz") is not None, "the camera"
+        )
+        north, east = (await site.http.get(here)).json()
+        assert north == {
+            "lat": 33.6124, "lon": 113.0917, "preset": "north",
+            "azimuth_deg": 12.374, "hfov_deg": 31.482, "range_m": 2000.0,
+        }  # fmt: skip
+        assert 28 < east["hfov_deg"] < 36
+        assert (await site.http.get("/console/sectors?bbox=1,1,2,2&zoom=13")).json() == []
+        assert (await site.http.get("/console/sectors?bbox=1&zoom=13")).status_code == 422
+        site.enter("west")
+        assert (await site.http.get(here)).json() == []
+
+    at_console(world, use, name="chief")
+    assert world.zones.sectors([(EDGE, "no such camera")]) == {}
