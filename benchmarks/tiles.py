@@ -34,8 +34,9 @@ import numpy.typing as npt
 import typer
 
 from benchmarks.report import Row, document, print_machine, print_table, write_json
-from edge.config import CameraConfig, SmokeRuleConfig
+from edge.config import CameraConfig
 from edge.pipeline import CameraPipeline
+from edge.rule_config import SmokeRuleConfig
 from edge.tile_plan import TileBudget
 from models.detections import Detections
 from models.detector import Detector

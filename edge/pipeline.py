@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from edge.config import AnyRuleConfig, CameraConfig, EdgeConfig, SmokeRuleConfig, ViewConfig
+from edge.config import CameraConfig, EdgeConfig, ViewConfig
 from edge.episode import EpisodeEvent
 from edge.gate import Decision, Why
 from edge.lens import LensMemory
 from edge.lifecycle import Lifecycle, OpenEpisode, Terms
 from edge.observe import Box, Observation, Rule
 from edge.place import Placer, placer_of
+from edge.rule_config import AnyRuleConfig, SmokeRuleConfig
 from edge.rules import build_rule
 from edge.rules.smoke import SmokeRule
 from edge.sources import ViewSource

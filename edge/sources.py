@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from edge.config import AnyRuleConfig, GateConfig, ViewConfig
+from edge.config import GateConfig, ViewConfig
 from edge.gate import Cells, Decision, Gate, Why, grid_of, relevant_cells
 from edge.observe import Box
+from edge.rule_config import AnyRuleConfig
 from edge.tile_plan import TilePlanner
 from models.detections import Detections
 from models.detector import Detector

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from edge.config import (
-    AnyRuleConfig,
-    BlockedRoadRuleConfig,
-    CameraConfig,
-    ParkingRuleConfig,
-    SmokeRuleConfig,
-    ViewConfig,
-)
+from edge.config import CameraConfig, ViewConfig
 from edge.lens import LensMemory
 from edge.observe import Rule
 from edge.reference import ViewReference
+from edge.rule_config import AnyRuleConfig, BlockedRoadRuleConfig, ParkingRuleConfig, SmokeRuleConfig
 from edge.rules.blocked_road import BlockedRoadRule
 from edge.rules.parking import ParkingRule
 from edge.rules.smoke import SmokeRule

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
-from edge.config import BlockedRoadRuleConfig
 from edge.observe import Finding, Observation
+from edge.rule_config import BlockedRoadRuleConfig
 from edge.rules.road import Road, RoadState, queue_length_bl
 from edge.shapes import Zone
 from edge.spots import Spot

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from edge.config import ParkingRuleConfig
 from edge.observe import Finding, Observation
+from edge.rule_config import ParkingRuleConfig
 from edge.rules.sizes import SizeByRow
 from edge.shapes import Zone, foot_of
 from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of

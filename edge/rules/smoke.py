@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Protocol
 
-from edge.config import KnownSource, SmokeRuleConfig
+from edge.config import KnownSource
 from edge.observe import Box, Finding, Observation
 from edge.reference import Novelty
+from edge.rule_config import SmokeRuleConfig
 from edge.rules.smoke_dismissals import Dismissals
 from edge.rules.smoke_habits import Habits
 from edge.rules.smoke_tubes import Tube, Vote

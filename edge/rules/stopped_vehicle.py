@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
-from edge.config import StoppedVehicleRuleConfig
 from edge.observe import Finding, Observation
+from edge.rule_config import StoppedVehicleRuleConfig
 from edge.rules.road import Road, RoadState
 from edge.shapes import Zone
 from edge.spots import Spot

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 from edge_scenes import SIZE, Thing, at, camera, frac, ids, observations, times
 
-from edge.config import SmokeRuleConfig
 from edge.episode import EpisodeEvent
 from edge.lifecycle import Lifecycle, Terms
 from edge.observe import Box
 from edge.reference import Novelty
+from edge.rule_config import SmokeRuleConfig
 from edge.rules.smoke import SmokeRule
 from edge.shapes import iou
 

@@ -9,12 +9,8 @@ import pytest
 import yaml
 
 from alerts.config import load_config as load_central
-from edge.config import (
-    BlockedRoadRuleConfig,
-    EdgeConfig,
-    ParkingRuleConfig,
-    SmokeRuleConfig,
-)
+from edge.config import EdgeConfig
+from edge.rule_config import BlockedRoadRuleConfig, ParkingRuleConfig, SmokeRuleConfig
 from streams.simulator.names import EVENT_SCENES
 from towerwatch import demosite
 from towerwatch.errors import ConfigError
