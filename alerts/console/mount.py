@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query
+from fastapi import APIRouter, FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from nicegui import Client, core, ui
@@ -47,6 +47,7 @@ from alerts.console.wall import wall_page
 from alerts.services.bundle import Services
 from alerts.services.names import read_names
 from alerts.services.rights import Right
+from alerts.services.views import UserView
 from alerts.services.zones import ZoneService
 
 # a browser may be away this long (a lift, a tunnel) and go on with the same page
@@ -55,8 +56,9 @@ HISTORY = 200
 # building a page takes milliseconds; the wait is for the others, when a whole shift logs in at once
 RESPONSE_S = 60.0
 SECTORS_MOST = 200  # cameras in view whose sectors are told
-_BBOX = "bbox: west,south,east,north in degrees"
 router = APIRouter(include_in_schema=False)
+_Bbox = Annotated[str, Query(max_length=120)]
+_Zoom = Annotated[int, Query(ge=0, le=22)]
 # builds a page into a browser, or answers something else
 Build = Callable[[Visitor, Client, Request], Awaitable[Response | None]]
 _PAGES: dict[str, Build] = {
@@ -167,45 +169,45 @@ def _run_board_within(app: FastAPI, console: Console) -> None:
     app.router.lifespan_context = lifespan
 
 
-@router.get("/console/map")
-async def map_data(
-    request: Request, bbox: Annotated[str, Query(max_length=120)], zoom: Annotated[int, Query(ge=0, le=22)]
-) -> Response:
-    """Return incidents and cameras in view, clustered: one answer for one look at the map."""
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Who looks at which part of the map."""
+
+    user: UserView
+    view: Viewport
+
+
+async def _looked(request: Request, bbox: _Bbox, zoom: _Zoom) -> _Look:
+    """Return who looks where, once the board can answer; refuse who is not logged in and what is no view."""
     visitor = await visitor_of(request)
     if visitor is None:
-        return Response(status_code=401)
-    user = visitor.user
+        raise HTTPException(401)
     try:
         view = Viewport.parse(bbox, zoom)
     except ValueError:
-        return Response(_BBOX, status_code=422)
+        raise HTTPException(422, "bbox: west,south,east,north in degrees") from None
     board = console_now().board
     await board.ready.wait()
-    await board.look(user.within)
-    wanted = QueueFilter.parse(request.query_params, user.within)
-    answer = board.map_answer(wanted, view, Right.FLEET in user.rights)
+    await board.look(visitor.user.within)
+    return _Look(visitor.user, view)
+
+
+@router.get("/console/map")
+async def map_data(request: Request, bbox: _Bbox, zoom: _Zoom) -> Response:
+    """Return incidents and cameras in view, clustered: one answer for one look at the map."""
+    look = await _looked(request, bbox, zoom)
+    wanted = QueueFilter.parse(request.query_params, look.user.within)
+    answer = console_now().board.map_answer(wanted, look.view, Right.FLEET in look.user.rights)
     return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
 @router.get("/console/sectors")
-async def sector_data(
-    request: Request, bbox: Annotated[str, Query(max_length=120)], zoom: Annotated[int, Query(ge=0, le=22)]
-) -> Response:
+async def sector_data(request: Request, bbox: _Bbox, zoom: _Zoom) -> Response:
     """Return where the cameras in view look, as far as central knows; nothing if they are too many."""
-    visitor = await visitor_of(request)
-    if visitor is None:
-        return Response(status_code=401)
-    user, console = visitor.user, console_now()
-    try:
-        view = Viewport.parse(bbox, zoom)
-    except ValueError:
-        return Response(_BBOX, status_code=422)
-    await console.board.ready.wait()
-    await console.board.look(user.within)
-    if console.zones is None or Right.FLEET not in user.rights:
+    look, console = await _looked(request, bbox, zoom), console_now()
+    if console.zones is None or Right.FLEET not in look.user.rights:
         return JSONResponse([])
-    places = console.board.fleet.places(view, console.board.among(user.within), SECTORS_MOST)
+    places = console.board.fleet.places(look.view, console.board.among(look.user.within), SECTORS_MOST)
     known = await run_in_threadpool(console.zones.sectors, places)
     found = [
         {"lat": places[key][0], "lon": places[key][1]} | asdict(sector)
