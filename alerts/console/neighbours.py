@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from alerts.console.rows import Row, Spot
 from alerts.states import OPEN_STATES
+from towerwatch.geometry.earth import offset
 
 NEAR_M = 500.0
 SHOWN = 8
-_M_PER_DEG = 111_320.0  # of latitude
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,17 @@ def neighbours(
     incident_id: int, lat: float, lon: float, rows: Iterable[Row], spots: Mapping[int, Spot]
 ) -> list[Neighbour]:
     """Return the open incidents within :data:`NEAR_M` of a place, the nearest first."""
-    east_m = _M_PER_DEG * math.cos(math.radians(lat))
-    found = []
-    for row in rows:
-        spot = spots.get(row.id)
-        if spot is None or row.id == incident_id or row.state not in OPEN_STATES:
-            continue
-        distance_m = math.hypot((spot.lat - lat) * _M_PER_DEG, (spot.lon - lon) * east_m)
-        if distance_m <= NEAR_M:
-            found.append(Neighbour(row, spot, distance_m))
+    others = [
+        (row, spots[row.id])
+        for row in rows
+        if row.id != incident_id and row.id in spots and row.state in OPEN_STATES
+    ]
+    places = np.array([(spot.lat, spot.lon) for _, spot in others], np.float64).reshape(-1, 2)
+    east_m, north_m = offset(lat, lon, places[:, 0], places[:, 1])
+    distances_m = np.hypot(east_m, north_m).tolist()
+    found = [
+        Neighbour(row, spot, distance_m)
+        for (row, spot), distance_m in zip(others, distances_m, strict=True)
+        if distance_m <= NEAR_M
+    ]
     return sorted(found, key=lambda one: one.distance_m)[:SHOWN]

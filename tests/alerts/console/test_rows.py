@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.console.neighbours import neighbours
 from alerts.console.rows import (
     PAGE,
     QueueFilter,
@@ -181,3 +182,19 @@ def test_bounds_hold_all_that_has_a_place() -> None:
     assert bounds([], None) is None
     cameras = (115.0, 30.0, 115.0, 30.0)
     assert bounds([Spot(31.0, 114.0, None)], cameras) == (114.0, 30.0, 115.0, 31.0)
+
+
+def test_neighbours_are_the_open_incidents_around_the_nearest_first() -> None:
+    north_deg = 1 / 111_000  # about a metre of latitude
+    rows = [row(1), row(2), row(3), row(4, state="closed"), row(5), row(6)]
+    spots = {
+        1: Spot(30.0, 114.0, None),
+        2: Spot(30.0 + 450 * north_deg, 114.0, None),
+        3: Spot(30.0, 114.001, None),  # 96 m east
+        4: Spot(30.0, 114.0, None),
+        5: Spot(30.0 + 600 * north_deg, 114.0, None),
+    }
+    found = neighbours(1, 30.0, 114.0, rows, spots)
+    assert [one.row.id for one in found] == [3, 2]
+    assert [one.distance_m for one in found] == pytest.approx([96.5, 449.5], abs=1.5)
+    assert neighbours(1, 30.0, 114.0, [], spots) == []
