@@ -53,7 +53,9 @@ class BoxPeer:
         self.send("status", status(online=online, at=utc_now()))
 
     def send(self, channel: str, message: WireModel) -> None:
-        self._client.publish(self._topic(channel), encode(message), qos=1).wait_for_publish(20)
+        """Publish as a box does; its status is retained, for a central that subscribes only afterwards."""
+        retain = channel == "status"
+        self._client.publish(self._topic(channel), encode(message), qos=1, retain=retain).wait_for_publish(20)
 
     def upload(self, data: bytes, role: EvidenceRole = EvidenceRole.CONTEXT_NOW) -> Evidence:
         """Send a picture to central's evidence store."""
