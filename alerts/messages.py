@@ -6,6 +6,7 @@ models are frozen and refuse unknown fields; ``schema_version`` says which contr
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,10 @@ AlertId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ShortText = Annotated[str, Field(min_length=1, max_length=128)]
+# a year from either end, so that every time zone can show it
+Time = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))
+]
 
 
 class Kind(StrEnum):
@@ -108,7 +113,7 @@ class Evidence(WireModel):
     sha256: Sha256
     bytes: Annotated[int, Field(gt=0)]
     media_type: Literal["image/jpeg", "image/png", "video/mp4"]
-    captured_at: AwareDatetime
+    captured_at: Time
 
 
 class Position(WireModel):
@@ -147,9 +152,9 @@ class AlertMessage(WireModel):
     zone: Id | None = None
     zone_points: Annotated[tuple[tuple[Fraction, Fraction], ...], Field(max_length=64)] = ()
     place_key: ShortText
-    started_at: AwareDatetime
-    captured_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
+    started_at: Time
+    captured_at: Time
+    ended_at: Time | None = None
     clock: ClockState
     confidence: Fraction
     boxes: Annotated[tuple[NamedBox, ...], Field(max_length=32)] = ()
@@ -190,7 +195,7 @@ class StatusMessage(WireModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     online: bool
     boot_id: AlertId
-    at: AwareDatetime
+    at: Time
     version: ShortText
     reason: Annotated[str, Field(max_length=256)] | None = None
 
@@ -206,7 +211,7 @@ class CameraHealth(WireModel):
     state: Freshness
     reason: BlindReason | None = None
     detail: Annotated[str, Field(max_length=160)] = ""
-    last_captured_at: AwareDatetime | None = None
+    last_captured_at: Time | None = None
     covered_s: Annotated[float, Field(ge=0)]
     analysed: Annotated[int, Field(ge=0)]
     dropped: Annotated[int, Field(ge=0)]
@@ -223,7 +228,7 @@ class OutboxHealth(WireModel):
     outbox_id: AlertId
     depth: Annotated[int, Field(ge=0)]
     bytes: Annotated[int, Field(ge=0)]
-    oldest_at: AwareDatetime | None = None
+    oldest_at: Time | None = None
     first_seq: Annotated[int, Field(ge=0)]
     last_seq: Annotated[int, Field(ge=0)]
     dropped_updates: Annotated[int, Field(ge=0)] = 0
@@ -240,7 +245,7 @@ class HealthMessage(WireModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     boot_id: AlertId
-    at: AwareDatetime
+    at: Time
     period_s: Annotated[float, Field(gt=0)]
     part: Annotated[int, Field(ge=0)] = 0
     parts: Annotated[int, Field(ge=1)] = 1
@@ -267,7 +272,7 @@ class CommandMessage(WireModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     command_id: AlertId
-    at: AwareDatetime
+    at: Time
     # any name: a box answers one that is newer than itself instead of dropping it as no message
     name: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,31}$")]
     arguments: dict[str, Any] = Field(default_factory=dict, max_length=16)
@@ -278,7 +283,7 @@ class ReplyMessage(WireModel):
 
     schema_version: Literal[1] = SCHEMA_VERSION
     command_id: AlertId
-    at: AwareDatetime
+    at: Time
     ok: bool
     detail: Annotated[str, Field(max_length=512)] = ""
     result: dict[str, Any] = Field(default_factory=dict, max_length=16)

@@ -47,6 +47,9 @@ def test_an_alert_reads_back_as_it_was_written() -> None:
         pytest.param({"confidence": 1.01}, "less than or equal to 1", id="confidence-over-1"),
         pytest.param({"confidence": float("nan")}, "finite number", id="nan"),
         pytest.param({"started_at": "2026-06-01T04:00:00"}, "timezone", id="naive-time"),
+        # the console shows times in its own zone: one message without such a time would end its wall
+        pytest.param({"started_at": "9999-12-31T20:00:00Z"}, "less than 9999-01-01", id="no-later-zone"),
+        pytest.param({"captured_at": "0001-01-01T00:00:00Z"}, "than or equal to 1970", id="no-earlier-zone"),
         pytest.param({"alert_id": "not-hex"}, "match pattern", id="alert-id"),
         pytest.param({"site": "River Side"}, "match pattern", id="site-id"),
         pytest.param(
