@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -48,14 +49,22 @@ class Turns:
 def shared_out(intervals_s: Mapping[str, float], workers: int) -> list[tuple[str, ...]]:
     """Give each camera to one worker, so that all have about the same number of looks to do a second.
 
+    Cameras of one interval are dealt out by a checksum of their names, not in the order of the
+    configuration: where busy and quiet cameras are listed in turn (a road, a hill, a road, ...), dealing
+    in that order would give all busy ones to one of two workers.
+
     Args:
         intervals_s: seconds between two looks, by camera.
         workers: at least 1; never more are used than there are cameras.
 
     """
+
+    def busiest_first(camera: str) -> tuple[float, int]:
+        return (intervals_s[camera], zlib.crc32(camera.encode()))
+
     shares: list[list[str]] = [[] for _ in range(max(1, min(workers, len(intervals_s))))]
     loads = [(0.0, index) for index in range(len(shares))]
-    for camera in sorted(intervals_s, key=intervals_s.__getitem__):  # the busiest first
+    for camera in sorted(intervals_s, key=busiest_first):
         load, index = heapq.heappop(loads)
         shares[index].append(camera)
         heapq.heappush(loads, (load + 1.0 / intervals_s[camera], index))

@@ -91,6 +91,16 @@ def test_before_any_deadline_the_nearest_one_comes_first_and_later_who_waited_lo
     assert turns.order(12.0) == ["fast", "new", "slow"], "8, 3.8 and 1.2 intervals"
 
 
+def test_cameras_listed_busy_and_quiet_in_turn_do_not_end_up_in_two_camps() -> None:
+    kinds = ("hill", "road", "gate")
+    for period in (2, 3):
+        names = [f"{kinds[index % period]}-{index:03d}" for index in range(60)]
+        shares = shared_out(dict.fromkeys(names, 2.0), 2)
+        assert [len(share) for share in shares] == [30, 30]
+        roads = [sum(name.startswith("road") for name in share) for share in shares]
+        assert max(roads) <= 0.6 * sum(roads)
+
+
 def test_looks_and_not_cameras_are_shared_out_evenly() -> None:
     intervals_s = {"a": 0.5, "b": 2.0, "c": 2.0, "d": 2.0, "e": 2.0}
     assert sorted(map(sorted, shared_out(intervals_s, 2))) == [["a"], ["b", "c", "d", "e"]]
