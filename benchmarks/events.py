@@ -4,10 +4,14 @@
 
 Traffic rules run on truth boxes through the error model measured on real pictures
 (:mod:`benchmarks.errors`): streets with parked, double-parked and lawfully stopping vehicles by day,
-at night, in rain and hidden by trucks and queues; roads with signals, stop-and-go and blocks. Each
-part is a module of its own (:mod:`benchmarks.events_part`). ``--resume`` keeps what was run in a folder
-(one folder for one state of the code), and runs only what is not there. ``--part traffic`` or ``--part
-smoke`` plays that alone, and the document (``parts``) and the page say so.
+at night, in rain and hidden by trucks and queues; roads with signals, stop-and-go and blocks. The smoke
+rule runs on a tower's patrol, views are lost in every way there is. Each part is a module of its own
+(:mod:`benchmarks.events_part`).
+
+``--resume`` keeps what was run in a folder and runs only what is not there; a folder is good for one
+state of the code, and refused once the error model's figures are others. Given more than once, the
+first folder takes what the others hold, so that parts that were played apart make one page.
+``--part traffic`` (or ``smoke``, ``views``) plays that alone, as the document (``parts``) and the page say.
 
 JSON: ``rows``, one object for each kind and condition (``all``: over all), each figure with its 95 %
 interval under ``<name>_95``::
@@ -20,8 +24,9 @@ interval under ``<name>_95``::
     start_rmse_s                 root mean square error of the start that the alert names
     f1, position_error_m_p90     the latter where positions are known
 
-``silent``: how many events of each kind there were that had to stay silent. ``missed``: each event
-that no alert told of.
+``views``: of the part of that name, how often lost views were told, and weather was called one.
+``figures``: whose errors were played, ``shipped``: what a box runs. ``silent``: how many events of each
+kind there were that had to stay silent. ``missed``: each event that no alert told of.
 """
 
 from __future__ import annotations
@@ -35,11 +40,13 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import events_smoke, events_traffic
+from benchmarks import events_smoke, events_traffic, events_views
 from benchmarks.events_page import write_page
-from benchmarks.events_part import Part, PartResult
+from benchmarks.events_part import Figures, Part, PartResult, gathered, played_with
 from benchmarks.report import document, print_machine, write_json
 from edge.score_files import print_rows
+from models.registry import find_model
+from towerwatch.errors import ConfigError
 
 
 class PartName(StrEnum):
@@ -47,27 +54,40 @@ class PartName(StrEnum):
 
     TRAFFIC = "traffic"
     SMOKE = "smoke"
+    VIEWS = "views"
 
 
-PARTS: dict[PartName, Part] = {PartName.TRAFFIC: events_traffic, PartName.SMOKE: events_smoke}
+PARTS: dict[PartName, Part] = {
+    PartName.TRAFFIC: events_traffic,
+    PartName.SMOKE: events_smoke,
+    PartName.VIEWS: events_views,
+}
 
 
 def content_of(
-    results: list[PartResult], parts: list[PartName], *, quick: bool, seed: int, wall_s: float
+    results: dict[PartName, PartResult],
+    figures: list[Figures],
+    *,
+    quick: bool,
+    seed: int,
+    wall_s: float,
 ) -> dict[str, object]:
-    """Return the benchmark's document: what the results of ``parts`` hold."""
-    facts = {name: value for result in results for name, value in result.facts.items()}
+    """Return the benchmark's document: what the results of parts hold."""
+    found = list(results.values())
+    facts = {name: value for result in found for name, value in result.facts.items()}
     return document(
         "events",
         quick=quick,
         seed=seed,
-        parts=parts,
+        parts=list(results),
+        figures={one.name: one.model for one in figures},
+        shipped={one.name: find_model(one.name).manifest.reference for one in figures},
         wall_s=round(wall_s, 1),
-        rows=[row.as_json() for result in results for row in result.rows],
-        silent=dict(sorted(sum((result.silent for result in results), Counter()).items())),
+        rows=[row.as_json() for result in found for row in result.rows],
+        silent=dict(sorted(sum((result.silent for result in found), Counter()).items())),
         missed=[
             {"camera": one.camera, "kind": one.event.kind, "started_s": round(one.event.started_s, 1)}
-            for result in results
+            for result in found
             for one in result.missed
         ],
         **facts,
@@ -81,22 +101,30 @@ def main(
     part: Annotated[
         list[PartName] | None, typer.Option(help="Play this part alone; may be given more than once.")
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Keep scenes here, and take those that are.")] = None,
+    resume: Annotated[
+        list[Path] | None,
+        typer.Option(help="Keep scenes here, and take those that are; may be given more than once."),
+    ] = None,
     page: Annotated[Path | None, typer.Option(help="Markdown page to write, docs/accuracy.md.")] = None,
 ) -> None:
     """Score the rules on scenes with truth."""
     began_s = time.monotonic()
     names = [name for name in PARTS if not part or name in part]
     with tempfile.TemporaryDirectory() as scratch:
-        folder = resume or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        results = [PARTS[name].run(seed, folder, quick=quick) for name in names]
-    content = content_of(results, names, quick=quick, seed=seed, wall_s=time.monotonic() - began_s)
+        try:
+            folder = gathered(resume or [Path(scratch)])
+            wanted = [PARTS[name].FIGURES for name in names]
+            figures = [played_with(one, folder) for one in wanted if one is not None]
+        except ConfigError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(2) from None
+        results = {name: PARTS[name].run(seed, folder, quick=quick) for name in names}
+    content = content_of(results, figures, quick=quick, seed=seed, wall_s=time.monotonic() - began_s)
     print_machine(content)
-    print_rows([row for result in results for row in result.rows])
+    print_rows([row for result in results.values() for row in result.rows])
     write_json(json_path, content)
     if page is not None:
-        write_page(content, page, [result.page for result in results])
+        write_page(content, page, [result.page for result in results.values()])
 
 
 if __name__ == "__main__":

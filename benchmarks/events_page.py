@@ -32,12 +32,12 @@ HEAD = """\
 # Accuracy of the rules
 
 Written by `python -m benchmarks.events --json OUT --page docs/accuracy.md`; do not edit. Simulated
-scenes with exact truth. The traffic rules see truth boxes through an error model whose figures were
-measured with the shipped detector on real pictures (`configs/errors/vehicle.yaml`, by
-`python -m benchmarks.errors`), and pictures that are schematic; tracker, rules and lifecycle are the
-edge's own, thresholds are the defaults (legal time 300 s, no discharge for 120 s). Night and rain are
-real pictures that were darkened, or blurred and streaked: no labelled real ones are at hand. Brackets
-hold 95 % intervals. An alert about an event that was told already counts as false.
+scenes with exact truth. The rules see truth boxes through an error model whose figures were measured
+on real pictures (`configs/errors`, by `python -m benchmarks.errors`), and pictures that are schematic
+(streets) or rendered (towers); tracker, rules and lifecycle are the edge's own, thresholds are the
+defaults (legal time 300 s, no discharge for 120 s). Night and rain are real pictures that were
+darkened, or blurred and streaked: no labelled real ones are at hand. Brackets hold 95 % intervals. An
+alert about an event that was told already counts as false.
 
 An event begins where the anomaly begins: parking with the standstill, a blocked road when the first
 vehicle stands for good and nothing passes it any more, smoke with the ignition.
@@ -66,10 +66,15 @@ def write_page(content: Mapping[str, Any], path: Path, sections: Sequence[str] =
 
 def _how(content: Mapping[str, Any]) -> str:
     machine, form = content["machine"], "quick" if content["quick"] else "full"
-    return (
+    text = (
         f"This page: the {form} set of {' and '.join(content['parts'])}, seed {content['seed']}, on "
-        f"{machine['cores']} cores of {machine['cpu']}.\n"
+        f"{machine['cores']} cores of {machine['cpu']}."
     )
+    for name, model in content["figures"].items():
+        ships = content["shipped"][name]
+        now = "which ships" if model.startswith(f"{ships} ") else f"**{ships} ships now**"
+        text += f" Errors of the {name} detector: {model}, {now}."
+    return text + "\n"
 
 
 def _cell(row: Row, name: str, digits: int) -> str:

@@ -2,17 +2,33 @@
 
 A part is a module: streets and roads (:mod:`benchmarks.events_traffic`), and whatever else
 ``benchmarks.events.PARTS`` names. It keeps what it has run in ``folder`` and runs only what is not there.
+A folder is good for one state of the code, and of the figures of the error model, which it keeps.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeVar
 
+import yaml
+from rich.console import Console
+from rich.progress import Progress
+
+from benchmarks.machine import usable_cores
 from edge.score import Judged, JudgedEvent
 from edge.score_rows import ScoreRow, rows_of
+from towerwatch.errors import ConfigError
+
+Plan = TypeVar("Plan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +52,12 @@ class PartResult:
 
 
 class Part(Protocol):
-    """A module with scenes of its own."""
+    """A module with scenes of its own.
+
+    ``FIGURES`` names the figures of the error model that it plays, ``configs/errors/<name>.yaml``.
+    """
+
+    FIGURES: str | None
 
     def run(self, seed: int, folder: Path, *, quick: bool) -> PartResult:
         """Run the scenes that ``folder`` does not hold; ``quick``: a stated part of them."""
@@ -47,3 +68,72 @@ def result_of(judged: Judged) -> PartResult:
     """Return the figures of one comparison."""
     missed = tuple(one for one in judged.events if one.alert is None)
     return PartResult(rows_of(judged), judged.silent, missed)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Whose errors were played: the detector as its figures name it, and the digest of the file."""
+
+    name: str
+    model: str
+    sha256: str
+
+    @classmethod
+    def current(cls, name: str) -> Self:
+        """Read ``configs/errors/<name>.yaml`` as it is now."""
+        data = files("configs").joinpath("errors", f"{name}.yaml").read_bytes()
+        return cls(name, str(yaml.safe_load(data)["model"]), hashlib.sha256(data).hexdigest())
+
+
+def played_with(name: str, folder: Path) -> Figures:
+    """Return the figures that ``folder`` was played with; those of now where it is new, and keep them.
+
+    Raises:
+        ConfigError: they were others; what is played now would not go with what lies there.
+
+    """
+    now, path = Figures.current(name), folder / f"figures-{name}.json"
+    if not path.exists():
+        path.write_text(json.dumps(asdict(now)), encoding="utf-8")
+        return now
+    kept = Figures(**json.loads(path.read_text(encoding="utf-8")))
+    if kept.sha256 != now.sha256:
+        msg = (
+            f"{folder} was played with figures of {kept.model}, configs/errors/{name}.yaml holds others"
+            f" now, of {now.model}; name another folder"
+        )
+        raise ConfigError(msg)
+    return kept
+
+
+def gathered(folders: Sequence[Path]) -> Path:
+    """Return the first folder, after copying into it what the others hold beside it.
+
+    Raises:
+        ConfigError: two were played with different figures.
+
+    """
+    first, *others = folders
+    first.mkdir(parents=True, exist_ok=True)
+    for path in (path for folder in others for path in sorted(folder.glob("*.json"))):
+        target = first / path.name
+        if not target.exists():
+            shutil.copyfile(path, target)
+        elif path.name.startswith("figures-") and target.read_bytes() != path.read_bytes():
+            msg = f"{path} and {target} differ: what was played with other figures does not go together"
+            raise ConfigError(msg)
+    return first
+
+
+def play_all(
+    what: str, plans: Sequence[Plan], done_or_run: Callable[[Plan, Path], object], folder: Path
+) -> None:
+    """Play plans on all cores, each unless its result lies in ``folder``, with progress on the terminal."""
+    jobs = min(usable_cores(), len(plans))
+    with (
+        Progress(console=Console(stderr=True), transient=True) as progress,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+    ):
+        task = progress.add_task(what, total=len(plans))
+        for _ in pool.map(done_or_run, plans, [folder] * len(plans)):
+            progress.advance(task)

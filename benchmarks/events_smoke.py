@@ -30,6 +30,7 @@ from streams.simulator.tower import DWELL_S, ROUND_S
 from streams.simulator.tower_story import CLEAR, HAZE, HOUR_S, NEGATIVES
 from streams.simulator.truth import read_truth, write_truth
 
+FIGURES: str | None = "smoke"
 FIRE_WEATHER = (CLEAR, HAZE, "cloud_shadow", "low_sun", "rain")
 DISTANCES_M = (300, 600, 1000, 1700, 3000)
 VISITS = 3

@@ -20,6 +20,7 @@ from benchmarks.traffic_runs import RULES, TrafficRun, run_scene
 from edge.score import AlertRecord, Judged, judge
 from streams.simulator.truth import read_truth, write_truth
 
+FIGURES: str | None = "vehicle"
 HOUR_S = 3600.0
 CONDITIONS = ("day", "night", "rain")
 Report = Callable[[int], None]

@@ -4,28 +4,26 @@ What is under test is the box's own: :func:`edge.sight.judge_picture`, :mod:`str
 :class:`edge.view_watch.ViewWatch`, in the order in which a watched camera asks them, on a rendered tower's
 pictures 480 px wide (the watch itself works on 320). A trial counts where the view is called blind
 within two visits of ten seconds, four pictures each; a false report is one that lasts so long in
-weather. ``python -m benchmarks.events_views --json OUT [--trials N] [--hours N]``.
+weather. A part of the benchmark of events: its figures are no rule's, and stand under ``views``.
 """
 
 from __future__ import annotations
 
+import json
 import math
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import cv2
 import numpy as np
-import typer
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.report import document, print_machine, write_json
-from edge.score_rows import rate_of, share_of
+from benchmarks.events_part import PartResult, play_all
+from edge.score_rows import Estimate, rate_of, share_of
 from edge.sight import judge_picture
 from edge.view_watch import ViewState, ViewWatch
 from streams.frame import Frame
@@ -36,10 +34,13 @@ from streams.simulator.tower_story import HOUR_S
 from streams.simulator.truth import FIXED_START
 from towerwatch.timebase import parse_utc
 
+FIGURES: str | None = None
 SIZE = (480, 270)
 LOOKS_S = (1.0, 3.5, 6.0, 8.5)  # within a visit
 BLIND_VISITS = 2
-FULL_TRIALS, FULL_HOURS = 50, 50.0
+FULL_TRIALS, QUICK_TRIALS = 50, 10
+WEATHER_HOURS, QUICK_HOURS = 5.0, 0.5  # of each kind
+RATE_HOURS = 50.0  # false reports are asked for in so many
 TOWERS = 5  # that the trials are shared among
 WEATHER = (
     "clear", "cloud_shadow", "fog_bank", "glare", "low_sun", "trees", "rain", "snow", "night", "day_night",
@@ -126,16 +127,6 @@ def _noisy(trial: Trial, view: TowerView, number: int) -> Image:
     return image
 
 
-@dataclass(slots=True)
-class Counts:
-    """What came out: trials called blind and made by kind; false reports and hours by weather."""
-
-    told: dict[str, int] = field(default_factory=dict)
-    trials: int = 0
-    false: dict[str, int] = field(default_factory=dict)
-    hours: float = 0.0
-
-
 def visits(scene: TowerScene, view: TowerView, first: int, count: int) -> Iterator[tuple[float, Image]]:
     """Yield the pictures of some rounds' visits to one view, with their times."""
     for visit in range(first, first + count):
@@ -147,14 +138,15 @@ def visits(scene: TowerScene, view: TowerView, first: int, count: int) -> Iterat
             yield t_s, image
 
 
-def run_trial(scene: TowerScene, view: TowerView, told: dict[str, int]) -> None:
-    """Show one view four times as it is, then spoiled in each way; count those called blind in time."""
+def run_trial(scene: TowerScene, view: TowerView) -> dict[str, bool]:
+    """Show one view four times as it is, then spoiled in each way; say which were called blind in time."""
     other = scene.views[(scene.views.index(view) + 3) % len(scene.views)]
     good = list(visits(scene, view, 0, 4))
     bad = list(visits(scene, view, 4, BLIND_VISITS))
     sighted = Watcher(ViewWatch((view.name,)))
     for t_s, image in good:
         sighted.is_blind(image, t_s, view.name)
+    told = {}
     for name, spoil in BLINDNESS.items():
         trial = Trial(scene, view, other, np.random.default_rng([view.seed, 6]), good[-1][1])
         watcher = deepcopy(sighted)
@@ -162,7 +154,8 @@ def run_trial(scene: TowerScene, view: TowerView, told: dict[str, int]) -> None:
             watcher.is_blind(spoil(image, trial, number), t_s, view.name)
             for number, (t_s, image) in enumerate(bad)
         ]
-        told[name] = told.get(name, 0) + any(verdicts)
+        told[name] = any(verdicts)
+    return told
 
 
 def watch_weather(name: str, seed: int, hours: float) -> int:
@@ -178,51 +171,97 @@ def watch_weather(name: str, seed: int, hours: float) -> int:
     return reports
 
 
-def measure(trials: int, hours: float, report: Callable[[str], None]) -> Counts:
-    """Run the trials, a view each, and ``hours`` camera-hours of weather in all."""
-    counts = Counts(trials=trials, hours=hours)
-    for number in range(trials):
-        scene = tower(number % TOWERS, SIZE, HOUR_S, fires=False)
-        run_trial(scene, scene.views[number // TOWERS % len(scene.views)], counts.told)
-        report(f"trial {number + 1} of {trials}")
-    for number, name in enumerate(WEATHER):
-        counts.false[name] = watch_weather(name, 20 + number, hours / len(WEATHER))
-        report(f"weather: {name}")
-    return counts
+@dataclass(frozen=True, slots=True)
+class ViewRun:
+    """One trial of each kind of blindness, by its number; or ``hours`` of a kind of weather."""
+
+    seed: int
+    trial: int | None = None
+    weather: str = ""
+    hours: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Name of the file that is kept."""
+        what = f"{self.weather}-{self.hours:g}h" if self.trial is None else f"trial-{self.trial}"
+        return f"views-{what}-{self.seed}"
+
+    def play(self) -> dict[str, Any]:
+        """Return what came out: which blindness was told, or how many reports were false."""
+        if self.trial is None:
+            number = 100 * self.seed + 20 + WEATHER.index(self.weather)
+            return {"false": watch_weather(self.weather, number, self.hours)}
+        scene = tower(100 * self.seed + self.trial % TOWERS, SIZE, HOUR_S, fires=False)
+        return {"told": run_trial(scene, scene.views[self.trial // TOWERS % len(scene.views)])}
 
 
-def main(
-    json_path: Annotated[Path, typer.Option("--json", help="Where to write the results.")],
-    trials: Annotated[int, typer.Option(min=1, max=60, help="Of each kind of blindness.")] = FULL_TRIALS,
-    hours: Annotated[float, typer.Option(min=1, help="Camera-hours of weather.")] = FULL_HOURS,
-) -> None:
-    """Measure how surely a lost view is told, and how seldom weather is taken for one."""
-    began_s, console = time.monotonic(), Console(stderr=True)
-    with console.status("views") as status:
-        counts = measure(trials, hours, status.update)
-    false = sum(counts.false.values())
-    rate = rate_of(false, hours / FULL_HOURS)
-    shares = {name: share_of(told, trials) for name, told in counts.told.items()}
-    content = document(
-        "events_views",
-        quick=trials < FULL_TRIALS,
-        trials=trials,
-        told=counts.told,
-        told_frac_95={name: [one.low, one.high] for name, one in shares.items() if one is not None},
-        camera_hours=hours,
-        false_reports=counts.false,
-        false_reports_in_50_hours=None if rate is None else rate.value,
-        false_reports_in_50_hours_95=None if rate is None else [rate.low, rate.high],
-        wall_s=round(time.monotonic() - began_s, 1),
+def plan_of(seed: int, *, quick: bool) -> list[ViewRun]:
+    """Return 50 trials of each kind and 50 hours of weather; quick: 10 and 5."""
+    trials, hours = (QUICK_TRIALS, QUICK_HOURS) if quick else (FULL_TRIALS, WEATHER_HOURS)
+    weather = [ViewRun(seed, weather=name, hours=hours) for name in WEATHER]
+    return [*weather, *(ViewRun(seed, number) for number in range(trials))]
+
+
+def done_or_run(plan: ViewRun, folder: Path) -> None:
+    """Play a trial or weather, unless its result lies in ``folder``."""
+    target = folder / f"{plan.name}.json"
+    if not target.exists():
+        partial = target.with_suffix(".part")
+        partial.write_text(json.dumps(plan.play()), encoding="utf-8")
+        partial.replace(target)
+
+
+def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
+    """Play what ``folder`` does not hold; a part of the benchmark of events."""
+    plans = plan_of(seed, quick=quick)
+    play_all("views", plans, done_or_run, folder)
+    kept = {plan: json.loads((folder / f"{plan.name}.json").read_text(encoding="utf-8")) for plan in plans}
+    told = Counter(dict.fromkeys(BLINDNESS, 0))
+    for plan, result in kept.items():
+        told.update(result["told"] if plan.trial is not None else {})
+    trials = sum(plan.trial is not None for plan in plans)
+    false = {plan.weather: int(result["false"]) for plan, result in kept.items() if plan.trial is None}
+    hours = sum(plan.hours for plan in plans)
+    shares = {name: share_of(count, trials) for name, count in told.items()}
+    rate = rate_of(sum(false.values()), hours / RATE_HOURS)
+    views = {
+        "trials": trials,
+        "told": dict(told),
+        "told_frac_95": {name: _interval(share) for name, share in shares.items()},
+        "camera_hours": hours,
+        "false_reports": false,
+        "false_reports_in_50_hours": None if rate is None else rate.value,
+        "false_reports_in_50_hours_95": _interval(rate),
+    }
+    return PartResult((), facts={"views": views}, page=page_of(views))
+
+
+def _interval(one: Estimate | None) -> list[float] | None:
+    return None if one is None else [round(one.low, 4), round(one.high, 4)]
+
+
+def page_of(views: dict[str, Any]) -> str:
+    """Return the section of ``docs/accuracy.md``."""
+    trials, false, hours = views["trials"], sum(views["false_reports"].values()), views["camera_hours"]
+    how = (
+        "A rendered tower's view is shown as it is in four visits, then lost in one way for"
+        f" {BLIND_VISITS} visits of 10 s, four pictures each. Weather must not be called lost"
+        f" ({', '.join(name.replace('_', ' ') for name in WEATHER)}).\n"
     )
-    print_machine(content)
-    table = Table("blindness", f"told within {BLIND_VISITS} visits, of {trials}")
-    for name, told in counts.told.items():
-        table.add_row(name, str(told))
-    table.add_row(f"false reports in {hours:g} camera-hours of weather", str(false))
-    Console().print(table)
-    write_json(json_path, content)
-
-
-if __name__ == "__main__":
-    typer.run(main)
+    lines = [
+        "## Lost views\n",
+        how,
+        f"| lost by | called blind within {BLIND_VISITS} visits, of {trials} | asked: all |",
+        "|---|---|---|",
+    ]
+    for name, count in views["told"].items():
+        low, high = views["told_frac_95"][name]
+        met = "met" if count == trials else "**not met**"
+        lines.append(f"| {name} | {count} ({low:.3f} to {high:.3f}) | {met} |")
+    rate, (low, high) = views["false_reports_in_50_hours"], views["false_reports_in_50_hours_95"]
+    met = "met" if rate <= 1 else "**not met**"
+    lines.append(
+        f"\n- false reports in {hours:g} camera-hours of weather: {false}, {rate:.2g} in 50 hours"
+        f" ({low:.2g} to {high:.2g}), asked at most 1: {met}\n"
+    )
+    return "\n".join(lines)

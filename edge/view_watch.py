@@ -161,9 +161,10 @@ class ViewWatch:
         other = self._find(glance)
         if other is not None and other != preset:
             return self._suspect(preset, now_s, f"shows preset {other}")
-        stranger = lies.agreement <= self.terms.stranger and glance.richness >= self.terms.rich
+        likeness = self._likeness(memory, glance.outline, lies)
+        stranger = likeness <= self.terms.stranger and glance.richness >= self.terms.rich
         if stranger and self._is_fresh(memory, now_s):
-            text = f"looks like another place (agreement {lies.agreement:.2f})"
+            text = f"looks like another place (agreement {likeness:.2f})"
             return self._suspect(preset, now_s, text)
         # fog, night, rain, or light that the memory lacks: nothing speaks for another view
         return self._seen(preset, memory, glance, None, now_s)
@@ -236,6 +237,13 @@ class ViewWatch:
             return by_anchor
         x, y = memory.recent_at
         return Registration(by_recent.dx_frac + x, by_recent.dy_frac + y, by_recent.agreement)
+
+    def _likeness(self, memory: _Memory, outline: Outline, lies: Registration) -> float:
+        """Return the agreement where the view may lie; far off, a little of it comes by chance."""
+        if lies.shift_frac <= 2 * self.terms.follow_frac:
+            return lies.agreement
+        known = (memory.anchor, memory.recent.outline)
+        return max(register_at(one, outline, 0.0, 0.0).agreement for one in known)
 
     def _seen(
         self, preset: str, memory: _Memory, glance: _Glance, lies: Registration | None, now_s: float

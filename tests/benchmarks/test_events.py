@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.events_page import write_page
-from benchmarks.events_part import result_of
+from benchmarks.events_part import gathered, played_with, result_of
 from benchmarks.events_traffic import done_or_run, full_plan, quick_plan, run_all
 from benchmarks.traffic_runs import TrafficRun
 from edge.score import Judged
 from streams.simulator.truth import read_truth
+from towerwatch.errors import ConfigError
 
 ROAD = TrafficRun("arterial-lawful", 3, 60.0, "rain", "rain")
 
@@ -61,6 +62,7 @@ def test_the_page_says_what_is_not_met(tmp_path: Path) -> None:
     machine = {"cores": 2, "cpu": "some processor"}
     content = {
         "quick": False, "seed": 0, "parts": ["traffic"], "machine": machine, "rows": [row],
+        "figures": {"vehicle": "vehicle@0.1.0 f32"}, "shipped": {"vehicle": "vehicle@0.2.0"},
         "silent": {"queue": 7},
         "missed": [{"camera": "arterial-rain-3", "kind": "blocked_road", "started_s": 10.0}],
     }  # fmt: skip
@@ -73,7 +75,28 @@ def test_the_page_says_what_is_not_met(tmp_path: Path) -> None:
     assert "1 in arterial-rain-3" in text
     assert "A part of its own." in text
     assert "the full set of traffic, seed 0" in text
+    assert "vehicle@0.1.0 f32, **vehicle@0.2.0 ships now**" in text
 
 
 def test_a_part_without_events_has_no_rows() -> None:
     assert result_of(Judged()).rows == ()
+
+
+def test_parts_that_were_played_apart_come_together_unless_figures_differ(tmp_path: Path) -> None:
+    one, other, third = tmp_path / "one", tmp_path / "other", tmp_path / "third"
+    for folder, name in ((one, "smoke"), (other, "vehicle"), (third, "smoke")):
+        folder.mkdir()
+        assert played_with(name, folder).name == name
+        (folder / f"{folder.name}.alerts.json").write_text("[]")
+    assert gathered([one, other]) == one
+    assert {path.name for path in one.iterdir()} >= {
+        "one.alerts.json",
+        "other.alerts.json",
+        "figures-vehicle.json",
+    }
+    kept = third / "figures-smoke.json"
+    kept.write_text(kept.read_text().replace('"sha256": "', '"sha256": "0'))
+    with pytest.raises(ConfigError, match="does not go together"):
+        gathered([one, third])
+    with pytest.raises(ConfigError, match="name another folder"):
+        played_with("smoke", third)
