@@ -37,7 +37,7 @@ from alerts.services.incidents import OPEN, IncidentFilter
 from alerts.services.live import Subscription
 from alerts.services.rights import Reach, Within
 from alerts.services.views import ChangeView, IncidentSummary
-from alerts.states import State
+from alerts.states import OVER_STATES
 from towerwatch.logs import get_logger
 
 COALESCE_S = 0.25  # changes this close together reach a browser as one message
@@ -82,6 +82,7 @@ class Board:
         self.spots: dict[int, Spot] = {}
         self._reach: dict[int, Reach] = {}
         self.fleet = Fleet()
+        self.cameras_read = 0  # how often what maps show of cameras was read anew
         self._among: dict[str | None, Indices | None] = {None: None}  # cameras by the area they stand in
         # markup that is the same for many browsers, until a camera changes
         self.camera_memo: dict[tuple[str | None, ...], str] = {}
@@ -124,7 +125,7 @@ class Board:
             cursor = page.next_cursor
             if cursor is None:
                 break
-        over = IncidentFilter(states=frozenset({State.CLOSED, State.DISMISSED}))
+        over = IncidentFilter(states=OVER_STATES)
         found.extend(self._services.incidents.list_incidents(over, None, RECENT).items)
         return found
 
@@ -169,7 +170,7 @@ class Board:
                 self.spots.pop(incident.id, None)
             else:
                 self.spots[incident.id] = spot
-        over = [key for key, row in self.rows.items() if row.state in {State.CLOSED, State.DISMISSED}]
+        over = [key for key, row in self.rows.items() if row.state in OVER_STATES]
         for key in sorted(over)[: max(0, len(over) - 2 * RECENT)]:
             del self.rows[key]
             self.spots.pop(key, None)
@@ -193,7 +194,6 @@ class Board:
             return
         if changed:
             await self._read_changed()
-            self.map_answer.cache_clear()
         self._cameras_told = asyncio.get_running_loop().time()
         await self._tell(self._camera_listeners)
 
@@ -203,8 +203,7 @@ class Board:
         self._boxes_changed.clear()
         fleet = await run_in_threadpool(self._read_fleet)
         self.fleet, self._among = fleet, {None: None}
-        self.camera_memo.clear()
-        self.map_answer.cache_clear()
+        self._cameras_anew()
         self._cameras_told = asyncio.get_running_loop().time()
 
     def _read_fleet(self) -> Fleet:
@@ -227,7 +226,13 @@ class Board:
             return
         self.fleet.set_away(boxes, away)
         self._among = {None: None}  # one of them may stand elsewhere now
+        self._cameras_anew()
+
+    def _cameras_anew(self) -> None:
+        """Forget what was made of the cameras as they were."""
+        self.cameras_read += 1
         self.camera_memo.clear()
+        self.map_answer.cache_clear()
 
     def _publish(self, *, places: bool = True) -> None:
         if places:

@@ -9,19 +9,25 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from nicegui import Client, ui
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 
 from alerts.console.context import Visitor, push
 from alerts.console.elements import Node
 from alerts.console.shell import attributes, el
+from alerts.evidence import picture_type
 from alerts.services.errors import Conflict, ServiceError
 from alerts.services.rights import Right
 from alerts.services.views import UserView
 from alerts.states import IllegalTransition
+from towerwatch.logs import get_logger
 
 MAX_NOTE = 512
 NOTICE_MS = 2500
 _ICONS = {"positive": "check_circle", "warning": "warning", "negative": "error"}
+_AWAY = (DBAPIError, OSError)  # the database cannot be reached, the disk is full
+
+log = get_logger(__name__)
 
 
 class Dialogs(ABC):
@@ -59,24 +65,49 @@ class Dialogs(ABC):
 
         The rights of now decide, and whether this person sees ``what`` it is about; True when it was done.
         """
-        words, done = self._words, False
         async with self._busy:
-            user = await self.visitor.still_in()
-            if user is None or not await self.may(user, right or self.right, what):
-                self.say(words("may_not") if user else words("expired"), "negative")
-                return False
             try:
-                await run_in_threadpool(call, user.name)
-                done = True
-                if name:
-                    self.say(words("done", action=name), "positive")
-            except (Conflict, IllegalTransition) as error:
-                known = self.conflict
-                self.say(words(known) if known else words("refused", why=words.refusal(error)), "warning")
-            except ServiceError as error:
-                self.say(words("refused", why=words.refusal(error)), "negative")
-            await self.refresh()
+                return await self._carry_out(call, name, right or self.right, what)
+            except _AWAY as error:
+                self._not_kept(error)
+                return False
+
+    async def _carry_out(
+        self, call: Callable[[str], Any], name: str, right: Right, what: dict[str, int | str]
+    ) -> bool:
+        words, done = self._words, False
+        user = await self.visitor.still_in()
+        if user is None or not await self.may(user, right, what):
+            self.say(words("may_not") if user else words("expired"), "negative")
+            return False
+        try:
+            await run_in_threadpool(call, user.name)
+            done = True
+            if name:
+                self.say(words("done", action=name), "positive")
+        except (Conflict, IllegalTransition) as error:
+            known = self.conflict
+            self.say(words(known) if known else words("refused", why=words.refusal(error)), "warning")
+        except ServiceError as error:
+            self.say(words("refused", why=words.refusal(error)), "negative")
+        await self.refresh()
         return done
+
+    async def keep_picture(self, data: bytes, user: str) -> str | None:
+        """Keep a picture that somebody hands in; None, once that is said, where it is none or cannot be."""
+        keep, media_type = self.visitor.console.keep_picture, picture_type(data)
+        if media_type is None or keep is None:
+            self.say(self._words("no_picture"), "warning")
+            return None
+        try:
+            return await run_in_threadpool(keep, data, media_type, user)
+        except _AWAY as error:
+            self._not_kept(error)
+            return None
+
+    def _not_kept(self, error: Exception) -> None:
+        log.error("what somebody did could not be kept", user=self.visitor.user.name, error=str(error))
+        self.say(self._words("not_kept"), "negative")
 
     def say(self, text: str, kind: str) -> None:
         """Show a line for a moment; kind is positive, warning or negative."""

@@ -15,7 +15,6 @@ from alerts.catalogue.model import Flow
 from alerts.console.elements import Node
 from alerts.console.formats import duration, local
 from alerts.console.shell import attributes, el
-from alerts.evidence import picture_type
 from alerts.services.errors import NotFound
 from alerts.services.reports import CHOOSING
 from alerts.services.rights import Right
@@ -154,17 +153,13 @@ class HandlingPanel:
     def _proof_dialog(self, task: TaskView, name: str) -> None:
         """Take pictures and a note; a task is handled only with a picture that shows it."""
         page, words = self._page, self._words
-        keep = page.visitor.console.keep_picture
         proofs: list[str] = []
 
         async def take(event: events.UploadEventArguments) -> None:
-            data = await event.file.read()
-            media_type = picture_type(data)
-            if media_type is None or keep is None:
-                page.say(words("no_picture"), "warning")
-                return
-            proofs.append(await run_in_threadpool(keep, data, media_type, page.visitor.user.name))
-            attributes(submit, disabled=None)
+            digest = await page.keep_picture(await event.file.read(), page.visitor.user.name)
+            if digest is not None:
+                proofs.append(digest)
+                attributes(submit, disabled=None)
 
         with page.dialog(name) as dialog:
             el("p", "tw-dim", words("proof_hint"))

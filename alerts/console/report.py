@@ -19,7 +19,6 @@ from alerts.console.elements import CityMap, Node
 from alerts.console.fields import Fields
 from alerts.console.handling import MAX_PICTURE_BYTES
 from alerts.console.shell import attributes, el, frame
-from alerts.evidence import picture_type
 from alerts.services.errors import NotFound
 from alerts.services.reports import MAX_NOTE, MAX_PICTURES, Report
 from alerts.services.rights import Right
@@ -128,16 +127,15 @@ class ReportPage(Dialogs):
     # what happens
 
     async def _take(self, event: events.UploadEventArguments) -> None:
-        keep, data = self.visitor.console.keep_picture, await event.file.read()
-        user, media_type = await self.visitor.still_in(), picture_type(data)
+        user = await self.visitor.still_in()
         if user is None or Right.REPORT not in user.rights:
             self.say(self._words("may_not" if user else "expired"), "negative")
             return
-        if media_type is None or keep is None or len(self._pictures) >= MAX_PICTURES:
-            self.say(self._words("no_picture"), "warning")
+        if len(self._pictures) >= MAX_PICTURES:
+            self.say(self._words("pictures_most", most=MAX_PICTURES), "warning")
             return
-        digest = await run_in_threadpool(keep, data, media_type, user.name)
-        if digest not in self._pictures:
+        digest = await self.keep_picture(await event.file.read(), user.name)
+        if digest is not None and digest not in self._pictures:
             self._pictures.append(digest)
         self._proofs.text = self._words("report_taken", count=len(self._pictures))
         self._check()

@@ -24,6 +24,8 @@ from alerts.services.rights import Right
 from towerwatch.timebase import utc_now
 
 _TROUBLE_SHOWN = 12
+# somewhere in a city a camera changes all the time, and each look at all of it costs the server 10 ms
+_CAMERAS_ON_MAP_MS = 5000
 _QUEUE_TEXTS = (
     "queue", "ended", "historical", "alerts", "empty", "more",
     "age_s", "age_min", "age_h", "age_d", "map_empty",
@@ -41,6 +43,7 @@ class Wall:
         self._chips: dict[str, Node] = {}
         self._sort: Node | None = None
         self._strip: ui.html | None = None
+        self._cameras_shown = self._board.cameras_read
 
     @property
     def _board(self) -> Board:
@@ -178,6 +181,9 @@ class Wall:
         await self._board.look(self._visitor.user.within)
         if self._strip is not None:
             self._strip.content = strip_html(self._visitor)
+        if self._cameras_shown != self._board.cameras_read:
+            self._cameras_shown = self._board.cameras_read
+            push(self._client, f"window.tw.map?.refresh({_CAMERAS_ON_MAP_MS})")
 
 
 async def wall_page(visitor: Visitor, client: Client, request: Request) -> Response | None:

@@ -179,10 +179,13 @@ export default {
         L.polygon(points, { color: colour, weight: 1, fillOpacity: 0.1, smoothFactor: 0, interactive: false }).addTo(this.sectors);
       }
     },
-    refresh() {
-      // at most one question in two seconds, however much happens
-      if (this.timer) return;
-      this.timer = setTimeout(() => { this.timer = null; this.load(); }, 2000);
+    refresh(wait = 2000) {
+      // at most one question in so many ms, however much happens; what waits for less takes the other along
+      const due = performance.now() + wait;
+      if (this.timer && this.due <= due) return;
+      clearTimeout(this.timer);
+      this.due = due;
+      this.timer = setTimeout(() => { this.timer = null; this.load(); }, wait);
     },
     setFilter(query) {
       this.filter = query;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -161,6 +162,7 @@ def test_the_strip_names_blind_cameras_with_their_reason_and_follows(world: Worl
         strips = [e for e in client.elements.values() if "tw-strip-head" in str(e.props.get("innerHTML", ""))]
         assert len(strips) == 1
         await until(lambda: "画面冻结" not in str(strips[0].props["innerHTML"]), "the camera fresh again")
+        assert "window.tw.map?.refresh(5000)" in site.pushed(client)  # its colour on the map is old too
 
     at_console(world, use)
 
@@ -253,6 +255,28 @@ def test_an_expired_login_can_do_nothing_more(world: World) -> None:
     at_console(world, use)
 
 
+def test_what_cannot_be_kept_is_said_and_the_page_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: Any, **_fields: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def use(site: Site) -> None:
+        incident_id = world.send(world.alert(camera="street-full"))
+        _, client = await site.page(f"/incidents/{incident_id}")
+        page = page_of(site, incident_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(world.services.incidents, "confirm", full)
+            patch.setattr(site.console, "keep_picture", full)
+            await page._ask(Action.CONFIRM)
+            assert await page.keep_picture(b"\xff\xd8\xff\xe0", OPERATOR) is None
+        assert len([text for text in notices(client) if "暂时无法保存" in text]) == 2
+        await page._ask(Action.CONFIRM)
+        assert world.services.incidents.get_incident(incident_id).state is State.FILED
+
+    at_console(world, use)
+
+
 def test_a_viewer_sees_and_may_not_act(world: World) -> None:
     async def use(site: Site) -> None:
         incident_id = world.send(parked_car(world, camera="street-viewer"))
@@ -314,6 +338,22 @@ def test_a_lost_database_is_read_again(world: World, monkeypatch: pytest.MonkeyP
             await asyncio.wait_for(broken.wait(), 15)
         incident_id = world.send(world.alert(camera="street-back"))
         await until(lambda: incident_id in board.rows, "the board reading again")
+
+    at_console(world, use)
+
+
+def test_what_is_evaluated_leaves_the_memory_as_what_is_closed_does(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(site: Site) -> None:
+        incidents, rows = world.services.incidents, site.console.board.rows
+        evaluated = world.send(world.alert(camera="street-old"))
+        await until(lambda: evaluated in rows, "the incident on the board")
+        monkeypatch.setattr(sys.modules[Board.__module__], "RECENT", 0)
+        incidents.confirm(evaluated, user=OPERATOR)
+        incidents.close(evaluated, user=OPERATOR)
+        incidents.evaluate(evaluated, 5, user=OPERATOR)
+        await until(lambda: evaluated not in rows, "the incident gone")
 
     at_console(world, use)
 
