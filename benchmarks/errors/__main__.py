@@ -18,7 +18,7 @@ from benchmarks.errors import measure, measure_smoke
 
 HEADER = """\
 # How the shipped {what} detector errs, for rules that are run on truth boxes (benchmarks/events).
-# Written by: python -m benchmarks.errors {what} --data-root DATA --out THIS
+# Written by: python -m benchmarks.errors {what} --recipe {recipe} --data-root DATA --out THIS
 # night and rain: the day's real pictures darkened with noise, or blurred and streaked; no real ones.
 """
 
@@ -50,8 +50,9 @@ def main(
     recipe: Annotated[Path | None, typer.Option(help="Whose held-out pictures; that of its name.")] = None,
 ) -> None:
     """Measure how a detector errs on real pictures."""
-    figures = MEASURES[what](model or what, recipe or Path(f"configs/recipes/{what}.yaml"), data_root)
-    text = HEADER.format(what=what) + yaml.safe_dump(rounded(figures), sort_keys=False)
+    recipe = recipe or Path(f"configs/recipes/{what}.yaml")
+    figures = MEASURES[what](model or what, recipe, data_root)
+    text = HEADER.format(what=what, recipe=recipe) + yaml.safe_dump(rounded(figures), sort_keys=False)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     typer.echo(text)
