@@ -64,7 +64,11 @@ def due(
         raise typer.BadParameter(str(error)) from None
     calendar = load_calendar(name)
     begins = start.replace(tzinfo=calendar.zone)
-    ends = deadline(begins, parsed, calendar)
+    try:
+        ends = deadline(begins, parsed, calendar)
+    except OverflowError:
+        msg = f"{start:%Y-%m-%d} and {limit}: no calendar reaches that far"
+        raise typer.BadParameter(msg) from None
     typer.echo(ends.astimezone(calendar.zone).isoformat(timespec="minutes"))
     for note in calendar.provisional(begins, ends):
         typer.echo(note, err=True)

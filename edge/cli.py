@@ -72,7 +72,7 @@ def _start(text: str | None) -> datetime | None:
         return None
     try:
         return parse_utc(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         msg = f"--start {text}: {error}; write for example 2026-05-01T08:00:00+08:00"
         raise ConfigError(msg) from None
 

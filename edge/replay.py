@@ -169,7 +169,7 @@ def replay(
         on_frame: told after each picture, for progress.
 
     Raises:
-        ConfigError: camera or preset is not in the configuration, or ``alerts`` is a folder.
+        ConfigError: camera or preset is not in the configuration, ``alerts`` is a folder, no such source.
         StreamError: the source cannot be read.
 
     """
@@ -178,6 +178,9 @@ def replay(
         camera = camera.model_copy(update={"gate": GateConfig(enabled=False)})
     if alerts.is_dir():
         msg = f"--alerts {alerts}: is a folder; name a file"
+        raise ConfigError(msg)
+    if not options.source.exists():
+        msg = f"--source {options.source}: no such file or folder"
         raise ConfigError(msg)
     result = ReplayResult()
     with ExitStack() as stack:

@@ -100,7 +100,7 @@ def _features(path: Path) -> list[Any]:
         raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
     except json.JSONDecodeError as error:
         raise ConfigError([Problem(str(path), error.lineno, "", f"is not valid JSON: {error.msg}")]) from None
-    except (UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no text, nested without end, or a number of thousands of digits
         raise ConfigError([Problem(str(path), None, "", "is no GeoJSON text in UTF-8")]) from None
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list) or not features:

@@ -10,22 +10,33 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from alerts.store.database import Database, lock_key, sqlite_path
-from towerwatch.errors import TowerwatchError
+from towerwatch.errors import ConfigError, TowerwatchError
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
-    """Run the migrations that are missing; safe when several parts of central start at once."""
+    """Run the migrations that are missing; safe when several parts of central start at once.
+
+    Raises:
+        ConfigError: the schema is none that we know: a newer version has been here.
+
+    """
     with _alone(database), database.engine.connect() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
-        with _committing(database, connection):
-            command.upgrade(config, revision)
+        try:
+            with _committing(database, connection):
+                command.upgrade(config, revision)
+        except CommandError as error:
+            where = database.engine.url.render_as_string()
+            msg = f"{where}: of another version of Towerwatch, newer than this one: {error}"
+            raise ConfigError(msg) from None
 
 
 def alembic_config() -> Config:

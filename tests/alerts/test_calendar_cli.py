@@ -22,6 +22,8 @@ def test_a_limit_is_tried_out_and_a_provisional_year_is_told():
     refused = run("due", "2026-03-02T09:00:00", "soon")
     assert refused.exit_code == 2
     assert "is no limit" in refused.stderr
+    beyond = run("due", "9999-12-31T16:30:00", "9 wd")
+    assert (beyond.exit_code, "no calendar reaches" in beyond.stderr) == (2, True)
 
 
 def test_a_year_is_filled_into_a_file(tmp_path):

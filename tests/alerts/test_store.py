@@ -60,6 +60,13 @@ def test_parts_that_start_together_migrate_once(empty):
         assert session.scalar(text("SELECT count(*) FROM alembic_version")) == 1
 
 
+def test_a_database_of_a_newer_version_is_refused_in_one_line(database):
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(ConfigError, match=r"newer than this one: Can't locate revision identified by '9999'"):
+        migrate.upgrade(database)
+
+
 def test_foreign_keys_hold(database):
     with pytest.raises(IntegrityError), database.write() as session:
         session.add(Camera(edge="nobody", camera="c", state_since=datetime.now(UTC)))

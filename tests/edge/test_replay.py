@@ -190,10 +190,18 @@ def test_the_command_says_what_came_of_it(folder: Path, monkeypatch: pytest.Monk
     assert [json.loads(line)["camera"] for line in lines] == ["street-1"] * 4
 
 
-def test_a_start_without_a_zone_is_refused(folder: Path) -> None:
-    result = CliRunner().invoke(app, command(folder, "--start", "2026-05-01T08:00:00"))
-    assert result.exit_code == 2
-    assert "append Z" in result.stderr
+UNUSABLE = {
+    ("--start", "2026-05-01T08:00:00"): "append Z",
+    ("--start", "9999-12-31T23:59:59-10:00"): "--start 9999-12-31T23:59:59-10:00: ",
+    ("--source", "nowhere.mp4"): "--source nowhere.mp4: no such file or folder",
+}
+
+
+def test_an_option_that_cannot_be_used_is_named(folder: Path) -> None:
+    for option, says in UNUSABLE.items():
+        result = CliRunner().invoke(app, command(folder, *option))
+        assert result.exit_code == 2
+        assert says in result.stderr
 
 
 def test_a_model_whose_file_is_not_there_is_one_line(folder: Path) -> None:

@@ -38,6 +38,7 @@ def test_a_place_lies_in_its_areas_smallest_first(tmp_path):
 SQUARE = square(112, 33, 113, 34)
 BROKEN = {
     "no JSON": ("{", "areas.geojson:1: is not valid JSON"),
+    "a number without end": ('{"features": [%s]}' % ("1" * 5000), "is no GeoJSON text in UTF-8"),
     "no collection": ({"type": "Feature"}, "features: is no FeatureCollection"),
     "no features": (collection(), "features: is no FeatureCollection"),
     "a feature that is none": (collection("x"), "features[0]: is no feature"),
