@@ -15,9 +15,10 @@ import numpy as np
 
 from models.load import load_detector
 from models.train.layouts import Layout
+from models.train.mined import mistaken_boxes
 from models.train.readers import READERS
 from models.train.recipe import ComposedSource, FileSource, Recipe, Teacher
-from models.train.samples import DataProblem, Sample
+from models.train.samples import BoxArray, DataProblem, Sample
 from models.train.smoke_composer import compose_lookalike, compose_plume
 from models.train.split import Split, group_by_csv, group_by_pattern, near_duplicates, split_by_group
 from models.train.street_composer import compose_street
@@ -112,7 +113,8 @@ def prepare(recipe: Recipe, data: Path, models_dir: Path, folder: Path, say: Pro
         splits[source.id] = split
         say(f"{source.id}: {len(split.train)} to train on, {len(split.held_out)} held out")
         rng = np.random.default_rng([recipe.seed, number])
-        writer.write_all(source.id, "train", _tiles(source, split, recipe.tile_px, rng))
+        mistaken = mistaken_boxes(source.mined, split.train, models_dir) if source.mined else {}
+        writer.write_all(source.id, "train", _tiles(source, split, mistaken, recipe.tile_px, rng))
         writer.write_all(source.id, "val", _wholes(split, recipe.tile_px))
     for number, composed in enumerate(recipe.composed):
         rng = np.random.default_rng([recipe.seed, 1000 + number])
@@ -168,13 +170,19 @@ class _Writer:
         return f"{self.labels.index(label)} " + " ".join(f"{number:.6f}" for number in numbers) + "\n"
 
 
-def _tiles(source: FileSource, split: Split, size: int, rng: np.random.Generator) -> Iterator[Tile]:
+def _tiles(
+    source: FileSource, split: Split, mistaken: Mapping[Path, BoxArray], size: int, rng: np.random.Generator
+) -> Iterator[Tile]:
     for sample in split.train:
         picture = read_picture(sample.picture)
+        places = mistaken.get(sample.picture)
         for _ in range(source.tiles.per_picture):
             seamed = rng.random() < source.tiles.seam_frac
             whole_picture = add_seams(picture, int(rng.integers(2, 7)), rng) if seamed else picture
-            tile = cut_tile(whole_picture, sample.boxes, sample.labels, source.tiles, size, rng)
+            about = (
+                places if source.mined and places is not None and rng.random() < source.mined.frac else None
+            )
+            tile = cut_tile(whole_picture, sample.boxes, sample.labels, source.tiles, size, rng, about)
             yield Tile(recompress(tile.picture, rng), tile.boxes, tile.labels) if seamed else tile
 
 

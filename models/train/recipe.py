@@ -40,6 +40,17 @@ class Tiles(StrictModel):
     )
 
 
+class Mined(StrictModel):
+    """A registered model whose mistakes on training pictures become places to cut tiles about."""
+
+    model: str = Field(description="name@version")
+    tile_px: Annotated[int, Field(ge=64)] = Field(
+        description="it looks through tiles of this side, as at the edge"
+    )
+    confidence: Fraction = 0.1
+    frac: Fraction = Field(default=0.5, description="share of the tiles of a picture that has such places")
+
+
 class FileSource(StrictModel):
     """Labelled pictures on disk, in a known layout."""
 
@@ -62,6 +73,7 @@ class FileSource(StrictModel):
     limit: PositiveInt | None = None
     tiles: Tiles = Field(default_factory=Tiles)
     teacher: Teacher | None = None
+    mined: Mined | None = Field(default=None, description="hard negatives")
 
 
 class ComposedSource(StrictModel):

@@ -39,11 +39,13 @@ def cut_tile(
     plan: Tiles,
     size_px: int,
     rng: np.random.Generator,
+    about: BoxArray | None = None,
 ) -> Tile:
     """Draw a scale, a stretch and a place, and cut a square of ``size_px`` there.
 
     ``boxes`` are fractions of the picture. A box of which less than ``plan.min_visible_frac`` is
     inside is painted over with the tile's grey, so that half a car is neither car nor background.
+    With ``about``, fractions too, the tile shows one of these boxes.
     """
     low, high = np.log(plan.scale)
     scale = float(np.exp(rng.uniform(low, high)))
@@ -52,7 +54,8 @@ def cut_tile(
     size = (max(8, round(width * across)), max(8, round(height * scale)))
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     pixel_boxes = boxes * np.array([*size, *size])
-    left, top = _place(size, pixel_boxes, plan, size_px, rng)
+    targets, frac = (boxes, plan.on_object_frac) if about is None else (about, 1.0)
+    left, top = _place(targets * np.array([*size, *size]), frac, _region(size, plan), size_px, rng)
     tile = _crop(np.asarray(scaled, np.uint8), left, top, size_px)
     moved = pixel_boxes - np.array([left, top, left, top])
     clipped = moved.clip(0, size_px)
@@ -104,18 +107,23 @@ def recompress(picture: Picture, rng: np.random.Generator) -> Picture:
     return np.asarray(decoded, np.uint8)
 
 
+def _region(size: tuple[int, int], plan: Tiles) -> tuple[float, float, float, float]:
+    """Return what of a picture of ``size`` tiles are cut from: left, top, right, bottom in px."""
+    (width, height), (x1, y1, x2, y2) = size, plan.region
+    return x1 * width, y1 * height, x2 * width, y2 * height
+
+
 def _place(
-    size: tuple[int, int], boxes: BoxArray, plan: Tiles, tile_px: int, rng: np.random.Generator
+    targets: BoxArray,
+    frac: float,
+    region: tuple[float, float, float, float],
+    tile_px: int,
+    rng: np.random.Generator,
 ) -> tuple[int, int]:
-    width, height = size
-    x1, y1, x2, y2 = (
-        plan.region[0] * width,
-        plan.region[1] * height,
-        plan.region[2] * width,
-        plan.region[3] * height,
-    )
-    if len(boxes) and rng.random() < plan.on_object_frac:
-        box = boxes[rng.integers(len(boxes))]
+    """Draw a tile's corner: about one of ``targets`` with probability ``frac``, else anywhere; all in px."""
+    x1, y1, x2, y2 = region
+    if len(targets) and rng.random() < frac:
+        box = targets[rng.integers(len(targets))]
         centre = (box[:2] + box[2:]) / 2
         left, top = centre - rng.uniform(0.15, 0.85, 2) * tile_px
     else:
