@@ -35,6 +35,7 @@ from alerts.http.access import guard
 from alerts.http.auth import SomeUser
 from alerts.http.context import Context
 from alerts.http.etags import Etags
+from alerts.http.uploads import SmallBodies
 from towerwatch import __version__
 
 ROUTES = (
@@ -126,6 +127,7 @@ def make_api(context: Context | None) -> FastAPI:
         dependencies=[Depends(guard)],
     )
     app.state.central = context
+    app.add_middleware(SmallBodies)
     app.add_middleware(Etags)
     app.add_middleware(SecurityHeaders)
     errors.install(app)

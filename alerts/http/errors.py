@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +23,9 @@ STATUS: dict[type[Exception], int] = {
     CannotPlay: 503,
 }
 
+# what a disk says that does not take a file
+_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO})
+
 log = get_logger(__name__)
 
 
@@ -29,6 +34,7 @@ def install(app: FastAPI) -> None:
     for kind in STATUS:
         app.add_exception_handler(kind, _answer)
     app.add_exception_handler(DBAPIError, _database_away)
+    app.add_exception_handler(OSError, _disk_fails)
 
 
 async def _answer(_request: Request, error: Exception) -> JSONResponse:
@@ -40,3 +46,10 @@ async def _database_away(request: Request, error: Exception) -> JSONResponse:
     cause = error.orig if isinstance(error, DBAPIError) else error
     log.error("database fails", path=request.url.path, error=str(cause))
     return JSONResponse({"detail": "the database is away; try again"}, 503, {"Retry-After": "2"})
+
+
+async def _disk_fails(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, OSError) or error.errno not in _DISK:
+        raise error
+    log.error("a file cannot be written", path=request.url.path, error=str(error))
+    return JSONResponse({"detail": f"the disk does not take it: {error.strerror}"}, 507)

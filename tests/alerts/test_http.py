@@ -17,6 +17,7 @@ from alerts import evidence, playable
 from alerts.config import ServeSettings
 from alerts.enrol import enrol, revoke
 from alerts.evidence import BlobStore, WrongFile, add_artifact
+from alerts.http import uploads
 from alerts.http.app import create_app, make_api, openapi_document
 from alerts.http.auth import CSRF_HEADER
 from alerts.http.context import make_context
@@ -321,6 +322,20 @@ def test_a_full_disk_is_an_error_that_the_box_tries_again(script, box, monkeypat
     answer = put(script, box, JPEG)
     assert answer.status_code == 507
     assert "No space left" in answer.json()["detail"]
+    of_person = script.post("/api/v1/pictures", content=JPEG, headers={"Content-Type": "image/jpeg"})
+    assert (of_person.status_code, "No space left" in of_person.json()["detail"]) == (507, True)
+
+
+def test_a_stranger_cannot_fill_the_memory(client, script):
+    def chunks():
+        for _ in range(9):
+            yield b" " * (1 << 17)
+
+    for body in (b" " * (uploads.MAX_BODY_BYTES + 1), chunks()):
+        answer = client.post("/api/v1/login", content=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, "more than" in answer.json()["detail"]) == (413, True)
+    large = {"content": JPEG + bytes(2 << 20), "headers": {"Content-Type": "image/jpeg"}}
+    assert script.post("/api/v1/pictures", **large).status_code == 201
 
 
 def test_a_revoked_box_brings_nothing(script, context, box):
