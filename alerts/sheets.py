@@ -6,6 +6,7 @@ import csv
 import io
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -18,10 +19,16 @@ from towerwatch.errors import ConfigError, Problem
 from towerwatch.yamlconfig import nearest
 
 MAX_BYTES = 32 << 20
+MAX_UNPACKED = 512 << 20  # of a workbook, which is a ZIP archive: a few kilobytes can unpack to gigabytes
 MAX_ROWS = 20_000
 MAX_CELL = 2_000
 MAX_PROBLEMS = 200
 Model = TypeVar("Model", bound=BaseModel)
+# what a damaged, encrypted or foreign archive raises on its way through zipfile, zlib and openpyxl's parts
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, RuntimeError,
+    SyntaxError, LookupError, ValueError, TypeError, AttributeError,
+)  # fmt: skip
 # what a spreadsheet shows where a formula has failed
 _FAILED = frozenset({"#REF!", "#N/A", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!"})
 
@@ -222,6 +229,10 @@ def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
     from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
 
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED:
+                text = f"unpacks to more than {MAX_UNPACKED >> 20} MiB"
+                raise ConfigError([Problem(str(path), None, "", text)])
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         try:
             return {
@@ -230,7 +241,7 @@ def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
             }
         finally:
             book.close()
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, SyntaxError) as error:
+    except (*_DAMAGED, InvalidFileException) as error:
         what = " ".join(str(error).split())[:120]
         text = f"is no XLSX file; save it as one, without a password ({what})"
         raise ConfigError([Problem(str(path), None, "", text)]) from None

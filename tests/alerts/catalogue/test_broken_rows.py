@@ -1,5 +1,7 @@
 """Every kind of broken row is told by row and column, and all of them at once."""
 
+import zipfile
+
 import pytest
 from catalogue_kit import DEPARTMENTS, FIELDS, flow_row, table, write_xlsx
 
@@ -176,6 +178,19 @@ def test_a_file_that_is_no_table_is_told_so(tmp_path, name, data, said):
     (tmp_path / name).write_bytes(data)
     (problem,) = problems_of(tmp_path / name)
     assert said in problem.message
+
+
+def test_a_workbook_that_is_damaged_or_unpacks_without_end_is_told_so(tmp_path, monkeypatch):
+    file = write_xlsx(tmp_path / "c.xlsx", table(flow_row()))
+    monkeypatch.setattr("alerts.sheets.MAX_UNPACKED", 1 << 10)
+    assert "unpacks to more than" in problems_of(file)[0].message
+    monkeypatch.undo()
+    with zipfile.ZipFile(file) as archive:
+        sheet = archive.getinfo("xl/worksheets/sheet1.xml")
+    data = bytearray(file.read_bytes())
+    data[sheet.header_offset + 60 : sheet.header_offset + 90] = b"\xff" * 30  # in what zlib has packed
+    file.write_bytes(data)
+    assert "is no XLSX file" in problems_of(file)[0].message
 
 
 def test_a_department_that_no_sheet_lists_must_be_named_as_an_id(tmp_path):
