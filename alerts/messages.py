@@ -60,7 +60,7 @@ class EvidenceRole(StrEnum):
 
 
 class BlindReason(StrEnum):
-    """Why a camera is not seeing."""
+    """Why a camera is not seeing; the last two, why it sees no smoke (:attr:`Freshness.NIGHT`)."""
 
     UNREACHABLE = "unreachable"
     REFUSED = "refused"
@@ -71,6 +71,8 @@ class BlindReason(StrEnum):
     STALE = "stale"
     MOVED = "moved"
     MODEL_FAILED = "model_failed"
+    DARK = "dark"
+    INFRARED = "infrared"
 
 
 class Freshness(StrEnum):
@@ -80,6 +82,8 @@ class Freshness(StrEnum):
     FRESH = "fresh"
     STALE = "stale"
     BLIND = "blind"
+    NIGHT = "night"
+    """It sees, but no smoke: too dark, or by infrared light. It comes every evening, and is no alert."""
 
 
 class WireModel(BaseModel):

@@ -112,6 +112,7 @@ FRESHNESS: dict[Freshness, tuple[str, str]] = {
     Freshness.FRESH: ("正常", "Fresh"),
     Freshness.STALE: ("滞后", "Stale"),
     Freshness.BLIND: ("失效", "Blind"),
+    Freshness.NIGHT: ("夜间不看烟", "Night, no smoke watch"),
 }
 BLIND_REASONS: dict[BlindReason, tuple[str, str]] = {
     BlindReason.UNREACHABLE: ("无法连接", "Unreachable"),
@@ -123,6 +124,8 @@ BLIND_REASONS: dict[BlindReason, tuple[str, str]] = {
     BlindReason.STALE: ("画面滞后", "Picture stale"),
     BlindReason.MOVED: ("视角偏移", "View moved"),
     BlindReason.MODEL_FAILED: ("模型失效", "Model failed"),
+    BlindReason.DARK: ("光线太暗", "Too dark"),
+    BlindReason.INFRARED: ("红外画面", "Infrared picture"),
 }
 ROLES: dict[str, tuple[str, str]] = {
     "administrator": ("管理员", "Administrator"),

@@ -46,6 +46,8 @@ class CameraTally:
     last_captured_at: datetime | None = None
     note: str = ""
     """What the camera said last of something that works worse than it should."""
+    night: BlindReason | None = None
+    """Why smoke could not be seen when the camera said so last; such time is not covered."""
     _seen_s: float | None = None
 
     def add(self, report: CameraReport) -> None:
@@ -55,7 +57,7 @@ class CameraTally:
         self.looks += report.looks
         self.spared += report.spared
         self.lags_ms += report.lag_ms
-        self.spacing_s, self.note = report.spacing_s, report.note
+        self.spacing_s, self.note, self.night = report.spacing_s, report.note, report.night
         if report.last_captured_at is not None:
             self.last_captured_at = report.last_captured_at
         if report.trouble is not None:
@@ -66,7 +68,7 @@ class CameraTally:
         if self._seen_s is not None:
             gap_s = report.at_s - self._seen_s
             self.gaps_s.append(gap_s)
-            if gap_s <= max(GAP_INTERVALS * self.interval_s, MIN_GAP_S):
+            if self.night is None and gap_s <= max(GAP_INTERVALS * self.interval_s, MIN_GAP_S):
                 self.covered_s += gap_s
         self._seen_s = report.at_s
 
@@ -74,6 +76,8 @@ class CameraTally:
         """Return the period's figures and begin the next one."""
         freshness, reason, detail = state
         detail = detail or self.note
+        if freshness is Freshness.FRESH and self.night is not None:
+            freshness, reason = Freshness.NIGHT, self.night
         health = CameraHealth(
             camera=self.camera,
             state=freshness,

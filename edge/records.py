@@ -76,6 +76,7 @@ class CameraReport:
         looks, spared: times a model was shown a picture, and times the change gate spared it one, since.
         picture: evidence of the trouble where there is a picture to show.
         note: a sentence on what works worse than it should, though pictures are seen; without credentials.
+        night: why smoke cannot be seen now, though pictures are; None while it can, or is not watched for.
 
     """
 
@@ -93,6 +94,7 @@ class CameraReport:
     spared: int = 0
     picture: EvidenceRef | None = None
     note: str = ""
+    night: BlindReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ class SmokeRuleConfig(RuleConfig):
         seasons: days of the year on which less is asked; where straw is burnt, of the zone of its stubble.
         dismissed_days: for so long more is asked where an operator has dismissed smoke as fog, dust or light.
         dismissed_source_days: the same where it was dismissed as a known source.
+        infrared: whether the model was trained on pictures by infrared light, too; where it was not, a
+            camera that has gone over to infrared says that smoke is not watched for.
 
     """
 
@@ -67,6 +69,7 @@ class SmokeRuleConfig(RuleConfig):
     seasons: tuple[Season, ...] = ()
     dismissed_days: Annotated[float, Strict(), Field(gt=0, le=3650)] = 14.0
     dismissed_source_days: Annotated[float, Strict(), Field(gt=0, le=3650)] = 90.0
+    infrared: Annotated[bool, Strict()] = False
 
     @model_validator(mode="after")
     def _order(self) -> SmokeRuleConfig:

@@ -82,13 +82,25 @@ class ViewTerms:
 
 
 @dataclass(frozen=True, slots=True)
+class Light:
+    """What light a picture was taken by: its mean grey level, of 0 to 255, and whether it has no colour."""
+
+    level: float
+    is_grey: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ViewVerdict:
-    """One picture's verdict; ``shift`` is what is to be taken back, right and down, in fractions."""
+    """One picture's verdict; ``shift`` is what is to be taken back, right and down, in fractions.
+
+    ``light``: that of a picture that shows its view.
+    """
 
     state: ViewState
     preset: str | None
     shift: tuple[float, float] = (0.0, 0.0)
     detail: str = ""
+    light: Light | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,7 +267,7 @@ class ViewWatch:
         if now_s - memory.recent_s >= self.terms.renew_s or lies is None:
             memory.recent, memory.recent_s = glance, now_s
             memory.recent_at = shift if lies is not None else memory.recent_at
-        return ViewVerdict(ViewState.SEEN, preset, shift)
+        return ViewVerdict(ViewState.SEEN, preset, shift, light=Light(glance.level, glance.infrared))
 
     def _suspect(
         self, preset: str, now_s: float, detail: str, lasting_state: ViewState = ViewState.MOVED

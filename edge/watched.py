@@ -16,6 +16,7 @@ from alerts.messages import BlindReason, EvidenceRole
 from edge.config import CameraConfig
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.gate import Why
+from edge.night import night_watch_of
 from edge.onvif_head import OnvifHead
 from edge.pipeline import CameraPipeline
 from edge.records import (
@@ -129,6 +130,7 @@ class WatchedCamera:
         self._freeze: FreezeState | None = None
         self._views = view_watch_of(config)
         self._head = head_of(config)
+        self._night = night_watch_of(config)
         self._still = Stillness()
         self._verdict: ViewVerdict | None = None  # on the picture that was judged in full
         self._lost: dict[str, tuple[BlindReason, str]] = {}  # presets that are not to be seen, and why
@@ -225,6 +227,8 @@ class WatchedCamera:
         picture: EvidenceRef | None = None
         analysed = 0
         if verdict is not None and verdict.state is ViewState.SEEN:
+            if verdict.preset is not None and verdict.light is not None:
+                self._night.see(verdict.preset, verdict.light, frame.monotonic_s)
             out += self._process(frame, verdict)
             analysed = 1 if self._picture_trouble is None else 0  # the model may have failed
         trouble = self._picture_trouble
@@ -254,6 +258,8 @@ class WatchedCamera:
     def _judge(self, frame: Frame, *, is_still: bool) -> tuple[BlindReason, str] | None:
         """Say whether the picture shows something new; what does not is not analysed."""
         reason, detail = (None, "") if is_still else judge_picture(frame.reduced)
+        if reason is BlindReason.BLACK and self._night.is_night(frame.monotonic_s):
+            reason, detail = None, ""
         self._freeze = advance(self._freeze, sample_luma(frame), FREEZE)
         self._lasting_s = 0.0
         if reason is None and self._freeze.verdict is FreezeVerdict.FROZEN:
@@ -340,6 +346,8 @@ class WatchedCamera:
             trouble = (BlindReason.MODEL_FAILED, self._model_trouble)
         self._reported_s = now_s
         looks, spared = self._looks_since()
+        unwatched = None if self._analysed_s is None else self._night.unwatched(self._analysed_s)
+        notes = ("" if self._head is None else self._head.note(now_s), unwatched[1] if unwatched else "")
         return CameraReport(
             camera=self.config.id,
             at_s=now_s,
@@ -354,7 +362,8 @@ class WatchedCamera:
             looks=looks,
             spared=spared,
             picture=picture,
-            note="" if self._head is None else self._head.note(now_s),
+            note="; ".join(note for note in notes if note),
+            night=unwatched[0] if unwatched else None,
         )
 
     def _looks_since(self) -> tuple[int, int]:

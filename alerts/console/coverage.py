@@ -40,15 +40,19 @@ def _cell(hour: HourView | None, at: str, words: Words) -> None:
     cell = el("td")
     if hour is None or not _known_s(hour):
         return
-    parts = (("fresh", hour.seeing_s), ("blind", hour.blind_s), ("offline", hour.away_s))
+    parts = (
+        ("fresh", hour.seeing_s), ("night", hour.night_s), ("blind", hour.blind_s), ("offline", hour.away_s),
+    )  # fmt: skip
     told = [f"{words.name(CAMERA_STATES, state)} {duration(spent, words)}" for state, spent in parts if spent]
     text = f"{at} {', '.join(told)}"
     attributes(cell, title=text, aria_label=text).classes("tw-known")
-    cell.style(f"--seen: {100 * hour.seeing_s / _known_s(hour):.0f}%")
+    by_light = _known_s(hour) - hour.night_s
+    seen = hour.seeing_s / by_light if by_light else 0.0
+    cell.style(f"--seen: {100 * seen:.0f}%; --night: {100 * hour.night_s / _known_s(hour):.0f}%")
 
 
 def _known_s(hour: HourView) -> float:
-    return hour.seeing_s + hour.blind_s + hour.away_s
+    return hour.seeing_s + hour.night_s + hour.blind_s + hour.away_s
 
 
 def _percent(hours: Sequence[HourView]) -> str:

@@ -16,7 +16,7 @@ from alerts.console.rows import CELL_PX, Viewport
 from alerts.services.fleet import CameraState
 
 # the worst first; a camera is offline when its box is
-STATES = ("offline", "blind", "stale", "starting", "fresh")
+STATES = ("offline", "blind", "stale", "starting", "night", "fresh")
 _RANK = {state: rank for rank, state in enumerate(STATES)}
 _NAMED = 3  # cameras that a cluster names
 _MAX_LAT_DEG = 85.05  # of Web Mercator
@@ -108,9 +108,9 @@ class Fleet:
         return dict(zip(STATES, np.bincount(rank, minlength=len(STATES)).tolist(), strict=True))
 
     def trouble(self, among: Indices | None, limit: int) -> list[CameraLine]:
-        """Return those that are not fresh, the newest first."""
+        """Return those that ought to see and do not, the newest first; night comes every evening."""
         here = np.arange(len(self._keys)) if among is None else among
-        bad = here[self._rank[here] < _RANK["fresh"]]
+        bad = here[self._rank[here] < _RANK["night"]]
         return [self.line(index) for index in bad[np.argsort(-self._since[bad], kind="stable")][:limit]]
 
     def search(

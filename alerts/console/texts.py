@@ -44,7 +44,10 @@ TEXTS: dict[str, tuple[str, str]] = CITY_TEXTS | {
     "closure_proposed": ("现场已恢复，建议结案", "It has ended on site; closing is proposed"),
     "confidence": ("置信度", "Confidence"),
     "coverage": ("覆盖", "Coverage"),
-    "coverage_hint": ("有画面的时间占比；灰色为未知", "Share of the time with pictures; grey is not known"),
+    "coverage_hint": (
+        "能看清的时间占比；深灰为夜间不看烟，浅灰为未知",
+        "Share of the time seeing; dark grey is night without a watch for smoke, light grey is not known",
+    ),
     "coverage_hours": ("逐小时覆盖", "Coverage by hour"),
     "dark": ("深色", "Dark"),
     "dismiss_title": ("排除原因", "Why is it dismissed?"),

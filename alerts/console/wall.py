@@ -204,7 +204,7 @@ def strip_html(visitor: Visitor) -> str:
 
 
 def _strip(fleet: Fleet, among: Indices | None, words: Words, base: str) -> str:
-    """Say how many are fresh, and name each that is not, with its reason."""
+    """Say how many are in which state, and name each that ought to see and does not, with its reason."""
     counts = fleet.counts(among)
     parts = [f'<a href="{base}/cameras" class="tw-dim">{escape(words("cameras"))}</a>']
     for state in reversed(STATES):
@@ -220,10 +220,10 @@ def _strip(fleet: Fleet, among: Indices | None, words: Words, base: str) -> str:
         for camera in trouble
     ]
     total = sum(counts.values())
-    left = total - counts["fresh"] - len(trouble)
+    left = total - counts["fresh"] - counts["night"] - len(trouble)
     if left:
         lines.append(f'<a class="tw-dim" href="{base}/cameras">+{left}</a>')
-    if not trouble:
+    if not trouble and not counts["night"]:
         lines.append(
             f'<div class="tw-dim">{escape(words("cameras_all_fresh" if total else "cameras_none"))}</div>'
         )

@@ -17,6 +17,7 @@ from alerts.store.tables import CameraStateChange
 
 HOUR = timedelta(hours=1)
 Changes = Sequence[tuple[datetime, str]]
+_SPENT: dict[str, str] = {Freshness.FRESH: "seeing", Freshness.NIGHT: "night"}
 
 
 def hours_of(database: Database, edge: str, camera: str, now: datetime, days: int) -> tuple[HourView, ...]:
@@ -29,18 +30,18 @@ def hours_of(database: Database, edge: str, camera: str, now: datetime, days: in
         own = _changes(session, edge, camera, first, now)
         box = _changes(session, edge, BOX, first, now)
     starts = [first + HOUR * number for number in range(24 * days)]
-    spent = {start: {"seeing": 0.0, "blind": 0.0, "away": 0.0} for start in starts}
+    spent = {start: {"seeing": 0.0, "night": 0.0, "blind": 0.0, "away": 0.0} for start in starts}
     cuts = sorted({max(at, first) for at, _state in (*own, *box)} | {*starts, now})
     for (since, until), state, of_box in zip(
         pairwise(cuts), _states(own, cuts), _states(box, cuts), strict=True
     ):
         if state is None:
             continue
-        what = "away" if of_box == OFFLINE else "seeing" if state == Freshness.FRESH else "blind"
+        what = "away" if of_box == OFFLINE else _SPENT.get(state, "blind")
         hour = since.replace(minute=0, second=0, microsecond=0)
         spent[hour][what] += (until - since).total_seconds()
     return tuple(
-        HourView(start=start, seeing_s=each["seeing"], blind_s=each["blind"], away_s=each["away"])
+        HourView(start=start, **{f"{what}_s": seconds for what, seconds in each.items()})
         for start, each in spent.items()
     )
 

@@ -272,10 +272,14 @@ class CameraView(View):
 
 
 class HourView(View):
-    """An hour of a camera, in s: seeing, blind, and away with its box; the rest of it is not known."""
+    """An hour of a camera, in s: seeing; seeing but no smoke (night); blind; away with its box.
+
+    The rest of it is not known.
+    """
 
     start: datetime
     seeing_s: float
+    night_s: float
     blind_s: float
     away_s: float
 

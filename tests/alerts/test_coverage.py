@@ -74,6 +74,12 @@ def test_time_is_seeing_blind_or_away(database, changes, until, expected):
     assert {hour: got[hour] for hour in got if hour >= 0} == expected
 
 
+def test_night_without_a_watch_for_smoke_is_neither_seeing_nor_blind(database):
+    changed(database, ("a", 0, "fresh"), ("a", 20, "night"), ("a", 50, "fresh"))
+    last = hours_of(database, "box-1", "a", HOUR + timedelta(minutes=60), 1)[-2]
+    assert (last.seeing_s, last.night_s, last.blind_s, last.away_s) == (1800, 1800, 0, 0)
+
+
 def test_all_hours_asked_for_are_there(database):
     changed(database, ("a", -5000, "fresh"))
     got = hours_of(database, "box-1", "a", HOUR + timedelta(minutes=30), 2)

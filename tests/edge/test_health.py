@@ -148,3 +148,18 @@ def test_what_works_worse_than_it_should_is_said_of_a_camera_that_sees() -> None
     assert tally.close((Freshness.BLIND, BlindReason.BLACK, "dark"), 30.0).detail == "dark"
     tally.add(report(2))
     assert tally.close(FRESH, 30.0).detail == ""
+
+
+def test_night_is_a_state_of_its_own_and_not_covered() -> None:
+    tally = CameraTally("cam-1", interval_s=2.0)
+    for second in (0, 2, 4):
+        tally.add(report(second))
+    for second in (6, 8):
+        tally.add(replace(report(second), night=BlindReason.DARK, note="smoke is not watched for"))
+    health = tally.close(FRESH, 30.0)
+    assert (health.state, health.reason) == (Freshness.NIGHT, BlindReason.DARK)
+    assert (health.detail, health.covered_s, health.analysed) == ("smoke is not watched for", 4, 5)
+    blind = tally.close((Freshness.BLIND, BlindReason.FROZEN, ""), 30.0)
+    assert (blind.state, blind.reason) == (Freshness.BLIND, BlindReason.FROZEN)
+    tally.add(report(10))
+    assert tally.close(FRESH, 30.0).state is Freshness.FRESH

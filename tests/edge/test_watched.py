@@ -20,6 +20,7 @@ from alerts.messages import BlindReason
 from edge.config import CameraConfig, EvidenceConfig
 from edge.episode import EpisodePhase
 from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.night import NightWatch
 from edge.onvif_head import HeadSight
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, FromWorker, Resumed, Snapshot, TakeSnapshot
@@ -97,6 +98,10 @@ def picture(seconds: float, *, kind: str = "street") -> Frame:
     if kind == "street":  # the same place, with the noise of a sensor
         noise = np.random.default_rng(round(seconds * 100)).integers(-3, 4, image.shape)
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    if kind == "dusk":
+        image = (image // 6 + np.random.default_rng(round(seconds * 100)).integers(0, 3, image.shape)).astype(
+            np.uint8
+        )
     if kind == "black":
         image = np.zeros_like(image)
     return Frame(image, T0 + timedelta(seconds=seconds), seconds, next(NUMBERS))
@@ -242,6 +247,20 @@ def test_what_shows_nothing_new_is_not_analysed_and_shown_once(
     assert len([report.picture for report in seen if report.picture is not None]) == 1
     assert reports(world.show(70))[0].trouble is None
     assert reports(world.show(72))[0].analysed == 1
+
+
+def test_after_dusk_a_black_picture_is_night_and_morning_ends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.camera, "_night", NightWatch({"fixed": False}))
+    told = {}
+    for number, kind in enumerate(["street"] * 3 + ["dusk"] * 4 + ["black"] * 20 + ["street"] * 4):
+        told[kind, number] = reports(world.show(2.0 * number, kind=kind))[0]
+    assert {one.trouble for one in told.values()} == {None}
+    assert all(one.analysed for one in told.values())
+    nights = [one.night for one in told.values()]
+    assert nights == [None] * 5 + [BlindReason.DARK] * 24 + [None] * 2
+    assert told["black", 20].note == "smoke is not watched for: too dark to see smoke"
 
 
 def test_a_frozen_picture_was_frozen_before_it_was_noticed(world: World) -> None:

@@ -49,10 +49,10 @@ def test_a_cluster_is_as_bad_as_its_worst_camera() -> None:
 def test_cameras_of_a_box_that_is_away_are_offline_until_it_is_back() -> None:
     cameras = [camera("a", "fresh", 30.5, 114.3), camera("b", "blind", 30.5, 114.3, edge="box-2")]
     fleet = Fleet(cameras, {"box-1"})
-    assert fleet.counts() == {"offline": 1, "blind": 1, "stale": 0, "starting": 0, "fresh": 0}
+    assert fleet.counts() == {"offline": 1, "blind": 1, "stale": 0, "starting": 0, "night": 0, "fresh": 0}
     assert fleet.find("box-1", "a") is not None
     fleet.set_away(["box-1", "box-2"], {"box-2"})
-    assert fleet.counts() == {"offline": 1, "blind": 0, "stale": 0, "starting": 0, "fresh": 1}
+    assert fleet.counts() == {"offline": 1, "blind": 0, "stale": 0, "starting": 0, "night": 0, "fresh": 1}
     (mark,) = fleet.cluster(FAR)
     assert mark["state"] == "offline"
 
@@ -69,18 +69,19 @@ def test_search_and_trouble_have_the_worst_and_the_newest_first() -> None:
         camera("street-1", "fresh"), camera("street-2", "blind", age_s=60),
         camera("field-1", "stale", age_s=5),
         camera("field-2", "blind", edge="box-2", age_s=1),
+        camera("tower-1", "night"),
     ])  # fmt: skip
-    assert names(fleet, "") == ["street-2", "field-2", "field-1", "street-1"]
+    assert names(fleet, "") == ["street-2", "field-2", "field-1", "tower-1", "street-1"]
     assert names(fleet, "STREET") == ["street-2", "street-1"]
     assert names(fleet, "box-2/") == ["field-2"]
     assert names(fleet, "", "blind") == ["street-2", "field-2"]
-    assert [line.camera for line in fleet.trouble(None, 2)] == ["field-2", "field-1"]
+    assert [line.camera for line in fleet.trouble(None, 9)] == ["field-2", "field-1", "street-2"]
     some = np.array([0, 2])
     assert [line.camera for line in fleet.trouble(some, 9)] == ["field-1"]
     assert fleet.boxes(np.array([3])) == {"box-2"}
     assert fleet.find("box-1", "street-2", some) is None
     lines, total = fleet.search("", "", None, 2, 1)
-    assert ([line.camera for line in lines], total) == (["field-1"], 4)
+    assert ([line.camera for line in lines], total) == (["field-1"], 5)
 
 
 def test_cameras_are_gathered_in_the_cells_in_which_incidents_are() -> None:

@@ -163,6 +163,11 @@ def test_the_strip_names_blind_cameras_with_their_reason_and_follows(world: Worl
         assert len(strips) == 1
         await until(lambda: "画面冻结" not in str(strips[0].props["innerHTML"]), "the camera fresh again")
         assert "window.tw.map?.refresh(5000)" in site.pushed(client)  # its colour on the map is old too
+        world.health([camera("street-2", Freshness.NIGHT, reason=BlindReason.INFRARED)])
+        await until(
+            lambda: "夜间不看烟" in str(strips[0].props["innerHTML"]), "the camera counted as by night"
+        )
+        assert "street-2" not in str(strips[0].props["innerHTML"]), "what comes every evening is no trouble"
 
     at_console(world, use)
 
