@@ -130,7 +130,9 @@ class Road:
         inside = self.zone.covers_fracs([foot_of(one.box) for one in everywhere])
         vehicles = [one for one, share in zip(everywhere, inside, strict=True) if share >= 0.5]
         ended = self._memory.update(seen, vehicles, everywhere)
-        self._left = [*self._left, *(_Left.of(one) for one in ended if _stood(one))][-LEFT:]
+        # one that ends while it is present was merged into another that shows the same vehicle
+        left = [_Left.of(one) for one in ended if _stood(one) and not one.is_present]
+        self._left = [*self._left, *left][-LEFT:]
         # a spot of two observations may still be a vehicle that was only slow
         settling = [spot for spot in self._memory.spots if spot.present >= 2 or spot.alarmed]
         still = [spot.box for spot in settling if spot.is_present or spot.is_hidden]

@@ -102,6 +102,21 @@ def test_a_block_in_a_waiting_queue_starts_when_those_before_it_have_left() -> N
     assert at(126) <= opened.started_at <= at(134)
 
 
+def test_a_second_box_of_one_vehicle_that_is_given_up_has_not_left() -> None:
+    """The detector sees the first of the queue twice, for a while."""
+
+    def scene(t: float) -> list[Thing]:
+        if t < 60:
+            return flowing(t) if t < 48 else []
+        waiting = [car(430 - 104 * k, 195, colour=3 + k, size=(96, 54)) for k in range(5) if t >= 60 + 4 * k]
+        twice = car(430 + (60 if t < 130 else 28), 195, size=(96, 54), drawn=False)
+        return [*waiting, twice] if t < 170 else waiting
+
+    events = story(road("blocked_road"), scene, times(300))
+    (opened,) = (e for e in events if e.phase == "opened")
+    assert at(58) <= opened.started_at <= at(72)
+
+
 def test_a_blocked_road_closes_when_it_flows_again() -> None:
     def scene(t: float) -> list[Thing]:
         return queue(0) if t < 200 else flowing(t)
