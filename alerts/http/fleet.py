@@ -63,16 +63,14 @@ def camera_coverage(
     edge: IdPath, camera: IdPath, context: Ctx, user: SomeUser, days: Annotated[int, Query(ge=1, le=30)] = 7
 ) -> tuple[HourView, ...]:
     """Return how long a camera was seeing, blind, or away with its box, by hour of the last days."""
-    fleet = context.services.fleet
-    if not _seen(context, user, fleet.list_cameras(only=[(edge, camera)])):
-        msg = f"no camera {camera} of box {edge} has reported yet"
-        raise NotFound(msg)
-    return fleet.coverage(edge, camera, days=days)
+    _refuse_unseen(context, user, edge, camera)
+    return context.services.fleet.coverage(edge, camera, days=days)
 
 
 @router.put("/api/v1/cameras/{edge}/{camera}/place")
-def place_camera(edge: IdPath, camera: IdPath, body: Placement, context: Ctx, _user: SomeUser) -> CameraView:
-    """Enter where a camera stands."""
+def place_camera(edge: IdPath, camera: IdPath, body: Placement, context: Ctx, user: SomeUser) -> CameraView:
+    """Enter where a camera stands, one of your part of the city."""
+    _refuse_unseen(context, user, edge, camera)
     return context.services.fleet.place_camera(
         edge, camera, lat_deg=body.lat_deg, lon_deg=body.lon_deg, name=body.name
     )
@@ -143,6 +141,12 @@ def healthz(context: Ctx, response: Response) -> dict[str, str]:
         response.status_code = 503
         return {"status": "database away"}
     return {"status": "ok"}
+
+
+def _refuse_unseen(context: Context, user: UserView, edge: str, camera: str) -> None:
+    if not _seen(context, user, context.services.fleet.list_cameras(only=[(edge, camera)])):
+        msg = f"no camera {camera} of box {edge} has reported yet"
+        raise NotFound(msg)
 
 
 def _seen(context: Context, user: UserView, cameras: tuple[CameraView, ...]) -> tuple[CameraView, ...]:

@@ -207,6 +207,8 @@ def test_cameras_and_events_of_elsewhere_are_not_shown(two_places, client_of):
     assert len(client.get("/api/v1/map/cameras").json()["features"]) == 1
     for name, status in (("street-1", 200), ("street-2", 404)):
         assert client.get(f"/api/v1/cameras/box-1/{name}/coverage").status_code == status
+        here = {"lat_deg": 33.05, "lon_deg": 112.05}  # nobody may draw a camera into his own part of the city
+        assert client.put(f"/api/v1/cameras/box-1/{name}/place", json=here).status_code == status
     with client.stream("GET", "/api/v1/events") as stream:
         lines = stream.iter_lines()
         assert next(lines) == ": listening"
