@@ -25,6 +25,7 @@ from alerts.store.database import Database
 from alerts.store.tables import Alert, Delivery, Incident
 from alerts.thread_part import ThreadPart
 from towerwatch.logs import get_logger
+from towerwatch.secrets import redact
 from towerwatch.timebase import iso_z, utc_now
 
 Event = Literal[
@@ -178,7 +179,7 @@ class Sender(ThreadPart):
         owed = self._take()
         if owed is None:
             return False
-        error = self._send(owed)
+        error = self._tried(owed)
         now = utc_now()
         with self._database.write() as session:
             row = session.get(Delivery, owed.id)
@@ -194,6 +195,15 @@ class Sender(ThreadPart):
                 row.next_try_at = now + timedelta(seconds=retry_after_s(owed.tries))
                 log.warning("notification failed", target=self._target, key=owed.key, error=error)
         return True
+
+    def _tried(self, owed: Owed) -> str | None:
+        """Make the call, whatever else goes wrong in it: one notification must not end all of central."""
+        try:
+            return self._send(owed)
+        except Exception as error:
+            if isinstance(error, DBAPIError):
+                raise
+            return redact(f"{type(error).__name__}: {error}")
 
     def _take(self) -> Owed | None:
         """Lease the oldest due delivery: pushed into the future, so that no other sender takes it too."""

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from alerts import commands
 from alerts.clock import JumpWatch
 from alerts.deadlines import WAITS_FOR, next_reminder
+from alerts.evidence import DIGEST
 from alerts.handling import Handling
 from alerts.moves import arm, due_of, move
 from alerts.parts import BEAT_S, beat
@@ -154,7 +155,8 @@ class Ticker(ThreadPart):
                 if row is None or stored.settled_at is not None:
                     continue
                 stored.settled_at = now
-                sha256 = stored.result.get("sha256") if stored.ok else None
+                named = stored.result.get("sha256") if stored.ok else None
+                sha256 = named if isinstance(named, str) and DIGEST.fullmatch(named) else None
                 self._looked(session, row, sha256, stored.detail or "no answer in time")
         return len(ready)
 

@@ -167,12 +167,17 @@ def command(database):
 
 
 @pytest.mark.parametrize(
-    ("ok", "wait_s", "action"),
-    [(True, 1, "looked_again"), (False, 1, "look_failed"), (None, 100, "look_failed")],
-    ids=["a picture", "refused", "no answer"],
+    ("ok", "named", "wait_s", "action"),
+    [
+        (True, "f" * 64, 1, "looked_again"),
+        (True, {"odd": 1}, 1, "look_failed"),
+        (False, None, 1, "look_failed"),
+        (None, None, 100, "look_failed"),
+    ],
+    ids=["a picture", "no digest", "refused", "no answer"],
 )
 def test_the_camera_looks_again_before_a_check_and_its_picture_goes_with_the_closure(
-    city, sqlite, ok, wait_s, action
+    city, sqlite, ok, named, wait_s, action
 ):
     Inbox(sqlite).commit([incoming(health(), "health")])
     handled(city)
@@ -182,7 +187,7 @@ def test_the_camera_looks_again_before_a_check_and_its_picture_goes_with_the_clo
     assert (asked.name, asked.arguments, asked.incident_id) == ("snapshot", {"camera": "street-1"}, 1)
     assert city.incidents.get_incident(1).state is State.HANDLED
     if ok is not None:
-        result = {"sha256": "f" * 64} if ok else {}
+        result = {"sha256": named} if ok else {}
         reply = ReplyMessage(command_id=asked.id, at=at(1), ok=ok, detail="said", result=result)
         Inbox(sqlite).commit([incoming(reply, "reply")])
     for _twice in range(2):
@@ -190,10 +195,10 @@ def test_the_camera_looks_again_before_a_check_and_its_picture_goes_with_the_clo
     view = city.incidents.get_incident(1)
     assert view.state is State.TO_CHECK
     assert [line.action for line in view.timeline].count(action) == 1
-    assert [look.sha256 for look in view.looks] == (["f" * 64] if ok else [])
+    assert [look.sha256 for look in view.looks] == (["f" * 64] if action == "looked_again" else [])
     city.incidents.close(1, user="li")
     detail = city.incidents.get_incident(1).timeline[-1].detail
-    assert detail["after"] == ("f" * 64 if ok else PROOF)
+    assert detail["after"] == ("f" * 64 if action == "looked_again" else PROOF)
     assert detail["before"] == view.alerts[0].evidence[0].sha256
 
 

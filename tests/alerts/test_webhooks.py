@@ -210,6 +210,14 @@ def test_the_thread_outlives_a_database_that_fails(sqlite, receiver, monkeypatch
     assert sender.stop(5)
 
 
+def test_what_a_channel_stumbles_over_is_noted_and_ends_nothing(sqlite, receiver, monkeypatch):
+    sender = WebhookSender(sqlite, settings(receiver.url))
+    owe(sqlite)
+    monkeypatch.setattr(sender, "_send", lambda _owed: {}["key"])
+    assert sender.send_due()
+    assert (delivery(sqlite).state, delivery(sqlite).error) == ("pending", "KeyError: 'key'")
+
+
 BODY = b'{"a": 1}'
 GOOD = sign(SECRET, BODY, at(0))
 CHECKS = {
