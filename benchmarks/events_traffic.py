@@ -29,13 +29,13 @@ Report = Callable[[int], None]
 def full_plan(seed: int) -> list[TrafficRun]:
     """Return the full set: 38 hours of streets, 18 of roads with blocks and 21 of lawful ones."""
     first = seed * 1000
-    streets = [TrafficRun("kerb", first + k, HOUR_S, name, name) for name in CONDITIONS for k in range(8)]
+    streets = [TrafficRun("kerb", first + k, HOUR_S, name, name) for k in range(8) for name in CONDITIONS]
     hidden = [TrafficRun("kerb-across", first + k, HOUR_S, "day", "occlusion") for k in range(14)]
     roads = [
         TrafficRun(scene, first + k, HOUR_S, name, name)
         for scene, number in (("arterial", 6), ("arterial-lawful", 7))
-        for name in CONDITIONS
         for k in range(number)
+        for name in CONDITIONS
     ]
     return [*streets, *hidden, *roads]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from models.detections import Detections
 from streams.frame import Frame
 from streams.simulator import SceneTruth, TruthZone, open_scene
 from streams.simulator.runner import gather
-from streams.simulator.truth import FIXED_START
+from streams.simulator.truth import FIXED_START, TruthBox
 from towerwatch.timebase import parse_utc
 
 INTERVAL_S = 2.0  # a camera's default
@@ -87,21 +88,29 @@ def record_of(event: EpisodeEvent) -> AlertRecord:
     )
 
 
+@lru_cache(maxsize=1)  # the same hour is played by day, by night and in rain, one after the other
+def _moments(name: str, seed: int, seconds: float) -> tuple[SceneTruth, tuple[tuple[TruthBox, ...], ...]]:
+    """Return a scene's truth (no frames kept) and its boxes at each observation."""
+    scene = open_scene(name, seed, seconds, SIZE_PX)
+    moments = tuple(scene.boxes(index * INTERVAL_S) for index in range(int(seconds / INTERVAL_S)))
+    truth = gather(scene, [], scene=name, seed=seed, seconds=seconds, fps=1 / INTERVAL_S)
+    return truth, moments
+
+
 def run_scene(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
     """Run one scene through the pipeline; return its truth (no frames kept) and the alerts."""
-    scene = open_scene(plan.scene, plan.seed, plan.seconds, SIZE_PX)
+    truth, moments = _moments(plan.scene, plan.seed, plan.seconds)
     name = f"{plan.scene}-{plan.condition}-{plan.seed}"
     errors = ErrorModel(load_figures(plan.figures), SIZE_PX, plan.seed)
     pictures = Schematic(plan.figures, plan.seed, errors.false_places)
     detector = PlayedDetector()
     pipeline = CameraPipeline(
-        camera_of(name, scene.zones, RULES[plan.scene]), {"vehicle": detector}, counted_ids(name)
+        camera_of(name, truth.zones, RULES[plan.scene]), {"vehicle": detector}, counted_ids(name)
     )
     start = parse_utc(FIXED_START)
     alerts: list[AlertRecord] = []
-    for index in range(int(plan.seconds / INTERVAL_S)):
+    for index, boxes in enumerate(moments):
         now_s = index * INTERVAL_S
-        boxes = scene.boxes(now_s)
         if errors.is_lost(now_s):
             continue
         detector.found = errors.find(boxes)
@@ -110,5 +119,4 @@ def run_scene(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
         alerts += [
             record_of(event) for event in pipeline.process(frame) if event.phase is EpisodePhase.OPENED
         ]
-    truth = gather(scene, [], scene=plan.scene, seed=plan.seed, seconds=plan.seconds, fps=1 / INTERVAL_S)
     return replace(truth, camera_id=name, condition=plan.condition), alerts
