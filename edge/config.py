@@ -24,7 +24,7 @@ from pydantic import (
 
 from edge.ids import Id
 from edge.mount import MountConfig, PoseConfig, pose_problems
-from edge.onvif_head import OnvifConfig
+from edge.onvif_client import OnvifConfig
 from edge.paths import ExistingFile, ExistingFolder, FolderPath, SecretRef, base_of, in_folder
 from edge.patrol import Patrol
 from edge.rule_config import AnyRuleConfig, Fraction, RuleConfig, SmokeRuleConfig, Text
@@ -293,6 +293,10 @@ class CameraConfig(StrictModel):
             if stop.preset not in known:
                 at: Location = ("patrol", "stops", index, "preset")
                 problems.append((at, f"no view {stop.preset!r}{nearest(stop.preset, known)}"))
+        if self.patrol is not None and self.onvif is not None and self.onvif.steer:
+            problems.append(
+                (("patrol",), "a head that is steered keeps no timetable; leave one of the two out")
+            )
         if self.password is not None and self.username is None:
             problems.append((("username",), "is missing; a password needs a user name"))
         if self.tls_ca is not None and not self.url.startswith("rtsps://"):

@@ -2,78 +2,31 @@
 
 The camera's own presets (``GetPresets``) say where each view is: a head near one that rests there shows
 it; while it moves, or rests elsewhere, nothing is to be judged. Without an answer nobody knows, and the
-timetable or the picture must say. The client is the extra ``towerwatch[onvif]``.
+timetable or the picture must say. A head that is ours (``steer``) is held where it is by pausing its
+preset tour (``OperatePresetTour``), and goes on in time, also after its box or the line has failed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 
-from pydantic import AfterValidator, Field, Strict
-
+from edge.onvif_client import HeadSight, OnvifConfig, PtzClient, connected
 from towerwatch.errors import RetryableError
 from towerwatch.logs import get_logger
 from towerwatch.secrets import Secret
-from towerwatch.yamlconfig import StrictModel
 
 log = get_logger(__name__)
 
-TIMEOUT_S = 5.0  # of one question
 POLL_S = 0.5
 RETRY_S = 10.0  # after one that failed
 FRESH_S = 3.0  # an older answer says nothing of now
 SETTLE_S = 1.0  # so long a head must have rested: the picture comes later than the status
 STOP_S = 0.1  # how soon a pause notices that it is to end
-
-Place = tuple[float, float, float]
-"""Pan, tilt and zoom in the generic ONVIF spaces: [-1, 1], [-1, 1], [0, 1]."""
-
-
-def _service_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme != "http" or not parts.hostname or parts.username is not None:
-        msg = f"{value!r}: write http://host or http://host:port; user and password stand beside the camera"
-        raise ValueError(msg)
-    return value
-
-
-class OnvifConfig(StrictModel):
-    """A camera's ONVIF device service.
-
-    Attributes:
-        url: ``http://host[:port]``; credentials are the camera's own.
-        tolerance: a head so near to a preset, in each of pan, tilt and zoom, shows it.
-
-    """
-
-    url: Annotated[str, AfterValidator(_service_url)]
-    tolerance: Annotated[float, Strict(), Field(gt=0, le=0.2)] = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class HeadSight:
-    """One answer: the preset at which the head rests, None while it moves or rests elsewhere."""
-
-    preset: str | None
-    place: Place
-    moving: bool
-
-
-def judge_place(place: Place, presets: Mapping[str, Place], tolerance: float, *, moving: bool) -> HeadSight:
-    """Say what a head at a place shows."""
-    near = {
-        name: max(abs(a - b) for a, b in zip(place, known, strict=True)) for name, known in presets.items()
-    }
-    best = min(near, key=lambda name: near[name], default=None)
-    found = best if best is not None and near[best] <= tolerance and not moving else None
-    return HeadSight(found, place, moving)
+NEVER_S = float("-inf")
 
 
 class OnvifHead:
@@ -89,6 +42,9 @@ class OnvifHead:
         self._thread: threading.Thread | None = None
         self._sight: tuple[float, float, HeadSight] | None = None  # answered at, the same since, what
         self._trouble = "ONVIF has not answered yet"
+        self._hold_until_s = NEVER_S
+        self._standing: list[str] = []  # tours that were paused, and are to be started
+        self._refuses = False  # to be held this time
 
     def start(self) -> None:
         """Begin to ask."""
@@ -121,7 +77,13 @@ class OnvifHead:
         if sight.preset is None and not sight.moving:
             pan, tilt, zoom = sight.place
             return f"head rests at none of the presets (pan {pan:.3f}, tilt {tilt:.3f}, zoom {zoom:.3f})"
+        if self._standing and now_s >= self._hold_until_s + FRESH_S:
+            return "head stands: its preset tour does not start again"
         return ""
+
+    def hold(self, until_s: float | None) -> None:
+        """Have the head stay where it is until monotonic seconds; None lets it go on."""
+        self._hold_until_s = NEVER_S if until_s is None else until_s
 
     def ask_once(self) -> HeadSight:
         """Ask for the presets and once where the head is.
@@ -132,25 +94,46 @@ class OnvifHead:
         """
         return asyncio.run(self._first())
 
-    def _answers(self) -> AsyncGenerator[HeadSight, None]:
-        return _answers(self._config, self._presets, self._credentials)
-
     async def _first(self) -> HeadSight:
-        async with contextlib.aclosing(self._answers()) as answers:
-            return await anext(answers)
+        async with self._connected() as head:
+            return await head.look()
+
+    def _connected(self) -> AbstractAsyncContextManager[PtzClient]:
+        return connected(self._config, self._presets, self._credentials)
 
     async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                async with contextlib.aclosing(self._answers()) as answers:
-                    while not self._stopping.is_set():
-                        self._take(await anext(answers))
-                        await self._pause(POLL_S)
+                async with self._connected() as head:
+                    await self._follow(head)
             except RetryableError as error:
                 if str(error) != self._trouble:
                     log.warning("head cannot be asked", url=self._config.url, why=str(error))
                 self._trouble = str(error)
                 await self._pause(RETRY_S)
+
+    async def _follow(self, head: PtzClient) -> None:
+        """Ask where the head looks, and hold it or let it go on, until the end."""
+        if self._config.steer:  # a box that fell, or a line, may have left it standing
+            self._standing = list(dict.fromkeys([*self._standing, *await head.tours("Paused")]))
+        while not self._stopping.is_set():
+            self._take(await head.look())
+            await self._steer(head)
+            await self._pause(POLL_S)
+        self._hold_until_s = NEVER_S
+        await self._steer(head)
+
+    async def _steer(self, head: PtzClient) -> None:
+        """Pause the tour that runs while the head is to stay; start what was paused once it may go on."""
+        if time.monotonic() >= self._hold_until_s:
+            self._standing = [tour for tour in self._standing if not await head.operate(tour, "Start")]
+            self._refuses = False
+        elif not self._standing and not self._refuses:
+            running = await head.tours("Touring")
+            self._standing = [tour for tour in running if await head.operate(tour, "Pause")]
+            self._refuses = not self._standing
+            if self._refuses:
+                log.warning("head cannot be held: no preset tour runs that it pauses", url=self._config.url)
 
     def _take(self, sight: HeadSight) -> None:
         now_s = time.monotonic()
@@ -162,51 +145,3 @@ class OnvifHead:
         end_s = time.monotonic() + seconds
         while not self._stopping.is_set() and time.monotonic() < end_s:  # noqa: ASYNC110 - set by a thread
             await asyncio.sleep(min(STOP_S, seconds))
-
-
-async def _answers(
-    config: OnvifConfig, presets: Sequence[str], credentials: tuple[str, str]
-) -> AsyncGenerator[HeadSight, None]:
-    """Yield where a head looks, as often as asked; RetryableError where the camera does not answer."""
-    try:
-        import aiohttp  # noqa: PLC0415 - an extra
-        from onvif import ONVIFCamera, ONVIFError  # noqa: PLC0415
-        from zeep.exceptions import Error as SoapError  # noqa: PLC0415
-    except ImportError:
-        raise RetryableError("ONVIF needs an extra: pip install 'towerwatch[onvif]'") from None
-    parts = urlsplit(config.url)
-    camera = ONVIFCamera(parts.hostname, parts.port or 80, *credentials)
-    try:
-        async with asyncio.timeout(4 * TIMEOUT_S):
-            await camera.update_xaddrs()
-            media, ptz = await camera.create_media_service(), await camera.create_ptz_service()
-            profile = {"ProfileToken": (await media.GetProfiles())[0].token}
-            places = _places(await ptz.GetPresets(profile), presets)
-        while True:
-            async with asyncio.timeout(TIMEOUT_S):
-                status = await ptz.GetStatus(profile)
-            moving = status.MoveStatus is not None and "MOVING" in {
-                str(status.MoveStatus.PanTilt), str(status.MoveStatus.Zoom),
-            }  # fmt: skip
-            yield judge_place(_place(status.Position), places, config.tolerance, moving=moving)
-    except (ONVIFError, SoapError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise RetryableError(f"ONVIF: {error or type(error).__name__}") from None  # noqa: EM102 - the camera's own words
-    except (AttributeError, IndexError, TypeError) as error:
-        raise RetryableError(f"ONVIF: an answer without what is needed ({error})") from None  # noqa: EM102
-    finally:
-        await camera.close()
-
-
-def _place(position: Any) -> Place:
-    return (float(position.PanTilt.x), float(position.PanTilt.y), float(position.Zoom.x))
-
-
-def _places(found: Sequence[Any], wanted: Sequence[str]) -> dict[str, Place]:
-    places = {
-        str(one.Name): _place(one.PTZPosition) for one in found if one.Name in wanted and one.PTZPosition
-    }
-    missing = [name for name in wanted if name not in places]
-    if missing:
-        msg = f"ONVIF: the camera has no preset {', '.join(missing)} with a position"
-        raise RetryableError(msg)
-    return places

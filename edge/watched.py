@@ -16,6 +16,7 @@ from alerts.messages import BlindReason, EvidenceRole
 from edge.config import CameraConfig
 from edge.evidence import EvidenceKeeper, EvidenceWriter
 from edge.gate import Why
+from edge.head_hold import HeadHold
 from edge.night import night_watch_of
 from edge.onvif_head import OnvifHead
 from edge.pipeline import CameraPipeline
@@ -130,6 +131,7 @@ class WatchedCamera:
         self._freeze: FreezeState | None = None
         self._views = view_watch_of(config)
         self._head = head_of(config)
+        self._hold = HeadHold() if config.onvif is not None and config.onvif.steer else None
         self._night = night_watch_of(config)
         self._still = Stillness()
         self._verdict: ViewVerdict | None = None  # on the picture that was judged in full
@@ -316,6 +318,10 @@ class WatchedCamera:
             log.exception("picture could not be analysed", camera=self.config.id)
             self._picture_trouble = (BlindReason.MODEL_FAILED, f"analysis failed: {type(error).__name__}")
             return []
+        if self._head is not None and self._hold is not None:
+            smoke = (one for one in self._pipeline.candidates() if one.kind == "smoke")
+            waiting = [one.alert_id for one in smoke if one.preset == view.preset]
+            self._head.hold(self._hold.until_s(waiting, frame.monotonic_s))
         changes, kept = self._keeper.attend(frame, events)
         now_s = time.monotonic()
         if not changes and not kept and now_s - self._saved_s < SAVE_EVERY_S:
@@ -424,6 +430,8 @@ class WatchedCamera:
     def stop(self, timeout_s: float) -> bool:
         """End reading; tell whether the reader has ended, and what asks the head."""
         end_s = time.monotonic() + timeout_s
+        if self._head is not None:
+            self._head.stop(0.0)  # told first: it may have to let the head go on
         ended = self.live.stop(timeout_s)
         return (self._head is None or self._head.stop(max(0.1, end_s - time.monotonic()))) and ended
 

@@ -31,12 +31,16 @@ def _place(tag: str, at: tuple[float, float, float]) -> str:
 
 @dataclass
 class OnvifCamera:
-    """A head with presets; set ``at``, ``moving`` and ``refusing`` as the story goes."""
+    """A head with presets; set ``at``, ``moving`` and ``refusing`` as the story goes.
+
+    ``tour``: the state of its preset tour, None for a camera that knows none.
+    """
 
     presets: dict[str, tuple[float, float, float]]
     at: tuple[float, float, float] = (0.0, 0.0, 0.0)
     moving: bool = False
     refusing: bool = False
+    tour: str | None = "Touring"
     asked: list[str] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     _thread: threading.Thread | None = None
@@ -98,6 +102,9 @@ class OnvifCamera:
             for number, (name, at) in enumerate(self.presets.items(), 1)
         )
         state = "MOVING" if self.moving else "IDLE"
+        operation = re.search(r"Operation>(\w+)<", body)
+        if operation and "PresetTourToken>round<" in body and self.tour is not None:
+            self.tour = {"Pause": "Paused", "Start": "Touring"}[operation[1]]
         answers = {
             "GetSystemDateAndTime": "<tds:SystemDateAndTime><tt:DateTimeType>NTP</tt:DateTimeType>"
             f"<tt:DaylightSavings>false</tt:DaylightSavings><tt:UTCDateTime>{_NOW}</tt:UTCDateTime>"
@@ -111,7 +118,16 @@ class OnvifCamera:
             f"<tt:PanTilt>{state}</tt:PanTilt><tt:Zoom>IDLE</tt:Zoom></tt:MoveStatus>"
             "<tt:UtcTime>2026-11-24T12:00:00Z</tt:UtcTime></tptz:PTZStatus>",
         }
-        prefix = "tptz" if name in {"GetPresets", "GetStatus"} else "trt" if name == "GetProfiles" else "tds"
+        if self.tour is not None:
+            answers["OperatePresetTour"] = ""
+            answers["GetPresetTours"] = (
+                '<tptz:PresetTour token="round"><tt:Name>round</tt:Name><tt:Status>'
+                f"<tt:State>{self.tour}</tt:State></tt:Status><tt:AutoStart>true</tt:AutoStart>"
+                "<tt:StartingCondition/></tptz:PresetTour>"
+            )
+        prefix = (
+            "tptz" if "Preset" in name or name == "GetStatus" else "trt" if name == "GetProfiles" else "tds"
+        )
         if name not in answers:
             return 400, _FAULT.format(f"no {name} here")
         return 200, f"<{prefix}:{name}Response>{answers[name]}</{prefix}:{name}Response>"

@@ -10,7 +10,8 @@ import pytest
 from onvif_camera import OnvifCamera
 from pydantic import ValidationError
 
-from edge.onvif_head import FRESH_S, SETTLE_S, OnvifConfig, OnvifHead, judge_place
+from edge.onvif_client import OnvifConfig, judge_place
+from edge.onvif_head import FRESH_S, SETTLE_S, OnvifHead
 from towerwatch.errors import RetryableError
 
 PRESETS = {"north": (0.1, 0.0, 0.2), "east": (0.6, 0.0, 0.2)}
@@ -22,8 +23,10 @@ def camera() -> Iterator[OnvifCamera]:
         yield served
 
 
-def head_of(camera: OnvifCamera, presets: tuple[str, ...] = ("north", "east")) -> OnvifHead:
-    return OnvifHead(OnvifConfig(url=camera.url), presets, "admin", None)
+def head_of(
+    camera: OnvifCamera, presets: tuple[str, ...] = ("north", "east"), *, steer: bool = False
+) -> OnvifHead:
+    return OnvifHead(OnvifConfig(url=camera.url, steer=steer), presets, "admin", None)
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -77,3 +80,48 @@ def test_a_camera_without_the_views_presets_is_told_so(camera: OnvifCamera) -> N
 def test_an_address_with_a_password_is_refused() -> None:
     with pytest.raises(ValidationError, match="stand beside the camera"):
         OnvifConfig(url="http://admin:secret@192.0.2.1")
+
+
+def test_a_head_is_held_until_its_time_is_over_and_goes_on_when_its_box_stops(camera: OnvifCamera) -> None:
+    camera.tour = "Paused"  # by a box that fell
+    head = head_of(camera, steer=True)
+    head.start()
+    try:
+        until(lambda: camera.tour == "Touring")
+        head.hold(time.monotonic() + 60.0)
+        until(lambda: camera.tour == "Paused")
+        head.hold(None)
+        until(lambda: camera.tour == "Touring")
+        head.hold(time.monotonic() + 1.0)
+        until(lambda: camera.tour == "Paused")
+        until(lambda: camera.tour == "Touring")  # by itself, where no picture comes any more
+        head.hold(time.monotonic() + 60.0)
+        until(lambda: camera.tour == "Paused")
+    finally:
+        assert head.stop(10.0)
+    assert camera.tour == "Touring"
+
+
+def test_a_head_that_is_not_ours_is_left_alone_and_one_without_a_tour_is_looked_at_all_the_same(
+    camera: OnvifCamera,
+) -> None:
+    camera.tour = None
+    head = head_of(camera, steer=True)
+    head.start()
+    head.hold(time.monotonic() + 60.0)
+    try:
+        until(lambda: camera.asked.count("GetPresetTours") == 2)
+        asked = len(camera.asked)
+        until(lambda: camera.asked[asked:].count("GetStatus") == 2)
+        assert camera.asked.count("GetPresetTours") == 2, "it is not asked again for the same candidate"
+        assert head.sight(time.monotonic() + SETTLE_S) is not None
+    finally:
+        assert head.stop(10.0)
+    camera.tour, camera.asked = "Paused", []
+    foreign = head_of(camera)
+    foreign.start()
+    try:
+        until(lambda: camera.asked.count("GetStatus") == 2)
+    finally:
+        assert foreign.stop(10.0)
+    assert camera.tour == "Paused"

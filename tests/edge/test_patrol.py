@@ -35,3 +35,12 @@ def test_a_stop_without_a_view_is_refused() -> None:
     views = [{"preset": "north", "rules": rules}, {"preset": "west", "rules": rules}]
     with pytest.raises(ValidationError, match="no view 'east'"):
         camera([], views=views, patrol=ROUND)
+
+
+def test_a_head_that_is_steered_keeps_no_timetable() -> None:
+    views = [
+        {"preset": "north", "rules": [{"kind": "smoke"}]},
+        {"preset": "east", "rules": [{"kind": "smoke"}]},
+    ]
+    with pytest.raises(ValidationError, match="steered keeps no timetable"):
+        camera([], views=views, patrol=ROUND, onvif={"url": "http://192.0.2.1", "steer": True})

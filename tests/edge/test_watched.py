@@ -20,8 +20,10 @@ from alerts.messages import BlindReason
 from edge.config import CameraConfig, EvidenceConfig
 from edge.episode import EpisodePhase
 from edge.evidence import EvidenceKeeper, EvidenceWriter
+from edge.head_hold import HOLD_S, HeadHold
+from edge.lifecycle import OpenEpisode
 from edge.night import NightWatch
-from edge.onvif_head import HeadSight
+from edge.onvif_client import HeadSight
 from edge.pipeline import CameraPipeline
 from edge.records import CameraRecord, CameraReport, FromWorker, Resumed, Snapshot, TakeSnapshot
 from edge.watched import REST_S, SAVE_EVERY_S, SNAPSHOT_WAIT_S, WatchedCamera
@@ -397,6 +399,10 @@ class Head:
 
     now: HeadSight | None = None
     said = ""
+    held_until_s: float | None = None
+
+    def hold(self, until_s: float | None) -> None:
+        self.held_until_s = until_s
 
     def sight(self, _now_s: float) -> HeadSight | None:
         return self.now
@@ -420,3 +426,19 @@ def test_while_the_head_moves_or_rests_elsewhere_nothing_is_judged_and_without_i
         analysed.append(sum(one.analysed for one in found))
         assert {one.note for one in found} == {head.said}
     assert analysed == [1, 0, 0, 1]
+
+
+def test_a_head_that_is_ours_stays_while_smoke_waits_in_the_view_it_shows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, waiting = Head(), OpenEpisode("a" * 32, "smoke", "cam-1", "fixed", None, "p", False, T0, 0)
+    monkeypatch.setattr(world.camera, "_head", head)
+    monkeypatch.setattr(world.camera, "_hold", HeadHold())
+    held = []
+    for number, there in enumerate(
+        [(), (replace(waiting, preset="east"),), (replace(waiting, kind="illegal_parking"),), (waiting,), ()]
+    ):
+        monkeypatch.setattr(CameraPipeline, "candidates", lambda _self, there=there: there)
+        world.show(2.0 * number)
+        held.append(head.held_until_s)
+    assert held == [None] * 3 + [6.0 + HOLD_S, None]
