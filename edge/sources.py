@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from edge.attention import Attention
 from edge.config import GateConfig, ViewConfig
 from edge.gate import Cells, Decision, Gate, Why, grid_of, relevant_cells
 from edge.observe import Box
 from edge.rule_config import AnyRuleConfig
+from edge.shapes import Zone
 from edge.tile_plan import TilePlanner
 from models.detections import Detections
 from models.detector import Detector
@@ -39,12 +41,21 @@ class ViewSource:
     config: GateConfig
     planner: TilePlanner | None = None
     _gate: Gate = field(init=False)
+    _attention: Attention = field(init=False)
     _last: Detections | None = None
     _relevant: Cells | None = None
 
     def __post_init__(self) -> None:
-        """Make the gate."""
-        self._gate = Gate(self.config.forced_look_s if self.config.enabled else 0.0)
+        """Make the gate, and what chooses the part that is shown."""
+        forced_s = self.config.forced_look_s if self.config.enabled else 0.0
+        self._gate = Gate(forced_s)
+        self._attention = Attention(self._zones, self.labels, forced_s)
+
+    @property
+    def _zones(self) -> list[Zone]:
+        """The zones of all rules, none where one of them watches the whole view."""
+        named = [rule.zone for rule in self.rules]
+        return [] if None in named else [self.view.zone(zone) for zone in named if zone is not None]
 
     @property
     def labels(self) -> list[str]:
@@ -55,14 +66,9 @@ class ViewSource:
         """Say whether the model is to see a frame; ``awaited``: a candidate waits for its word."""
         relevant = self._relevant
         if relevant is None or relevant.shape != grid_of(frame.reduced):
-            relevant = self._relevant = self._cells(frame)
+            relevant = self._relevant = relevant_cells(grid_of(frame.reduced), self._zones, self.view.masks)
         saw_smoke = self._saw_smoke()
         return self._gate.judge(frame.reduced, relevant, now_s, wanted=saw_smoke, awaited=awaited)
-
-    def _cells(self, frame: Frame) -> Cells:
-        named = [rule.zone for rule in self.rules]
-        zones = [self.view.zone(zone) for zone in named if zone is not None]
-        return relevant_cells(grid_of(frame.reduced), zones if None not in named else (), self.view.masks)
 
     def _saw_smoke(self) -> bool:
         """Whether it saw what may be smoke: that is decided by votes, and a vote is never carried over."""
@@ -72,7 +78,7 @@ class ViewSource:
     def look(self, decision: Decision, frame: Frame, now_s: float) -> Detections:
         """Show the model the frame, and the tiles that are planned; raises whatever a detector raises."""
         if self.planner is None:
-            return self.detector.detect([frame.image])[0]
+            return self._attention.look(self.detector, frame, now_s)
         # at the first look everything is new, which says nothing of where something has changed
         changed = np.zeros_like(decision.cells) if decision.why is Why.FIRST else decision.cells
         tiles = self.planner.plan(frame, changed, now_s)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from models.detections import Detections
+
+if TYPE_CHECKING:
+    from models.tiles import Tile
 
 
 class Detector(Protocol):
@@ -39,4 +42,20 @@ class Detector(Protocol):
 
     def close(self) -> None:
         """Release the runtime; further calls are an error."""
+        ...
+
+
+@runtime_checkable
+class PartDetector(Detector, Protocol):
+    """A detector that can look at a part of a picture, at the scale at which it sees the whole."""
+
+    def part_of(self, size_px: tuple[int, int], wanted: Tile) -> Tile:
+        """Return the part that is shown so that ``wanted`` is in it, the whole where no less is cheaper.
+
+        ``size_px``: (width, height) of the picture.
+        """
+        ...
+
+    def detect_part(self, image: npt.NDArray[np.uint8], part: Tile) -> Detections:
+        """Return the boxes found in a part that :meth:`part_of` gave, in pixels of the whole picture."""
         ...

@@ -36,6 +36,24 @@ def snug_px(sources_px: Sequence[tuple[int, int]], input_px: tuple[int, int]) ->
     return width, height
 
 
+def part_px(start_px: int, side_px: int, full_px: int, scaled_px: int, step_px: int) -> tuple[int, int]:
+    """Return start and length of the part of one side of a picture that holds a stretch of it.
+
+    Args:
+        start_px: where the stretch begins, in pixels of the picture.
+        side_px: how long it is.
+        full_px: the picture's whole side.
+        scaled_px: how long that is in the model's input.
+        step_px: the part is a multiple of this, in pixels of the input.
+
+    """
+    steps = -(-side_px * scaled_px // (full_px * step_px)) * step_px
+    if steps >= scaled_px:
+        return 0, full_px
+    length = min(max(round(steps * full_px / scaled_px), side_px), full_px)
+    return min(max(start_px - (length - side_px) // 2, 0), full_px - length), length
+
+
 @dataclass(frozen=True, slots=True)
 class Letterbox:
     """How one picture lies in the model's input. All sizes are (width, height) in pixels."""
@@ -72,6 +90,14 @@ class Letterbox:
             )
             return cls(source_px, input_px, (width, height), left, top)
         assert_never(placement)
+
+    @classmethod
+    def of_part(cls, part_px: tuple[int, int], whole: Letterbox) -> Letterbox:
+        """Lay a part of a picture, of this size, into the least input that holds it, at the whole's scale."""
+        scales = (scaled / full for scaled, full in zip(whole.scaled_px, whole.source_px, strict=True))
+        width, height = (max(1, round(side * scale)) for side, scale in zip(part_px, scales, strict=True))
+        sides = (-(-width // STRIDE_PX) * STRIDE_PX, -(-height // STRIDE_PX) * STRIDE_PX)
+        return cls(part_px, sides, (width, height), 0, 0)
 
     def apply(self, image: npt.NDArray[np.uint8], pad_value: int) -> npt.NDArray[np.uint8]:
         """Scale ``image`` (uint8, h x w x 3) bilinearly and pad it to the input size."""

@@ -10,10 +10,15 @@ import numpy.typing as npt
 from models.decoders import HeadShape, decode
 from models.detections import Detections, FloatArray
 from models.errors import ModelFileError
-from models.letterbox import Letterbox, snug_px
+from models.letterbox import Letterbox, part_px, snug_px
 from models.manifest import InputSpec, Manifest, Thresholds
 from models.nms import nms
 from models.runtimes import DEFAULT_BATCH, Runtime
+from models.tiles import Tile
+
+# sides of a part, in pixels of the input, are multiples of these: a runtime keeps some 10 MiB for each size
+PART_STEPS_PX = (128, 64)
+PART_FRAC = 0.75  # of the whole picture: a part that is no smaller saves less than it may cost
 
 
 def to_blob(letterboxed: npt.NDArray[np.uint8], spec: InputSpec, out: FloatArray) -> None:
@@ -84,23 +89,59 @@ class NetworkDetector:
             msg = f"{self.name}: the file does not fit its manifest: {error}"
             raise ModelFileError(msg) from None
 
-    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
-        """See :class:`models.detector.Detector`."""
+    @property
+    def _is_free(self) -> bool:
+        """Whether the graph takes any size, and a picture keeps its proportions in it."""
+        return self._manifest.input.dynamic_sides and self._manifest.input.placement != "stretch"
+
+    def part_of(self, size_px: tuple[int, int], wanted: Tile) -> Tile:
+        """See :class:`models.detector.PartDetector`."""
+        width, height = size_px
+        scaled = self._whole(size_px).scaled_px
+        left, part_width = part_px(wanted.left, wanted.width, width, scaled[0], PART_STEPS_PX[0])
+        top, part_height = part_px(wanted.top, wanted.height, height, scaled[1], PART_STEPS_PX[1])
+        if not self._is_free or part_width * part_height > PART_FRAC * width * height:
+            return Tile(0, 0, width, height)
+        return Tile(left, top, part_width, part_height)
+
+    def detect_part(self, image: npt.NDArray[np.uint8], part: Tile) -> Detections:
+        """See :class:`models.detector.PartDetector`."""
+        size_px = (image.shape[1], image.shape[0])
+        if (part.width, part.height) == size_px:
+            return self.detect([image])[0]
+        fit = Letterbox.of_part((part.width, part.height), self._whole(size_px))
+        return part.moved(self._run(self._opened(), [part.cut(image)], [fit])[0])
+
+    def _whole(self, size_px: tuple[int, int]) -> Letterbox:
+        return Letterbox.fit(size_px, self._input_px, self._manifest.input.placement)
+
+    def _opened(self) -> Runtime:
         if self._runtime is None:
             msg = f"{self.name} is closed"
             raise RuntimeError(msg)
+        return self._runtime
+
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
+        """See :class:`models.detector.Detector`."""
+        runtime = self._opened()
         step = self._fixed_batch or min(self._batch, max(1, len(images)))
         out: list[Detections] = []
         for start in range(0, len(images), step):
-            out += self._detect_batch(self._runtime, images[start : start + step])
+            out += self._detect_batch(runtime, images[start : start + step])
         return out
 
     def _detect_batch(self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]]) -> list[Detections]:
         spec = self._manifest.input
         sizes = [(image.shape[1], image.shape[0]) for image in images]
-        is_free = spec.dynamic_sides and spec.placement != "stretch"
-        width, height = snug_px(sizes, self._input_px) if is_free else self._input_px
-        fits = [Letterbox.fit(size, (width, height), spec.placement) for size in sizes]
+        input_px = snug_px(sizes, self._input_px) if self._is_free else self._input_px
+        return self._run(runtime, images, [Letterbox.fit(size, input_px, spec.placement) for size in sizes])
+
+    def _run(
+        self, runtime: Runtime, images: Sequence[npt.NDArray[np.uint8]], fits: Sequence[Letterbox]
+    ) -> list[Detections]:
+        """Show the network pictures that all lie in one size of input."""
+        spec = self._manifest.input
+        width, height = fits[0].input_px
         # only a fixed batch must be filled up, with zeros
         rows = self._fixed_batch or len(images)
         blob = np.zeros((rows, 3, height, width), np.float32)

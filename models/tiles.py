@@ -31,6 +31,11 @@ class Tile:
         """Return the part of the picture, without a copy."""
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
+    def moved(self, found: Detections) -> Detections:
+        """Return what was found in the part, in pixels of the frame."""
+        corner = np.array([self.left, self.top] * 2, np.float32)
+        return Detections(found.xyxy + corner, found.confidence, found.class_id, found.labels)
+
 
 def plan_tiles(size_px: tuple[int, int], tile_px: int, overlap_frac: float) -> list[Tile]:
     """Cover a frame with equal tiles that overlap by at least ``overlap_frac`` of their side.
@@ -93,15 +98,7 @@ def detect_through(detector: Detector, image: npt.NDArray[np.uint8], tiles: Sequ
     whole, *parts = detector.detect([image, *(tile.cut(image) for tile in tiles)])
     if not tiles:
         return whole
-    moved = [
-        Detections(
-            part.xyxy + np.array([tile.left, tile.top] * 2, np.float32),
-            part.confidence,
-            part.class_id,
-            part.labels,
-        )
-        for tile, part in zip(tiles, parts, strict=True)
-    ]
+    moved = [tile.moved(part) for tile, part in zip(tiles, parts, strict=True)]
     return merge([whole, *moved], detector.labels)
 
 

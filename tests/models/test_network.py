@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import tiny_onnx as tiny
 
+from models import network
 from models.load import load_detector
 from models.manifest import InputSpec, Manifest, ModelFile, Thresholds
 from models.network import NetworkDetector, to_blob
 from models.runtimes import TensorInfo
+from models.tiles import Tile
 
 
 def spec(**changes) -> InputSpec:
@@ -103,6 +105,33 @@ def test_a_graph_of_free_sides_sees_no_more_padding_than_it_must():
     detector.detect([tall])
     detector.detect([wide, tall])  # of one batch, all must fit
     assert runtime.sizes == [(32, 96), (64, 32), (64, 96)]
+
+
+def test_a_part_is_seen_at_the_scale_of_the_whole_and_boxes_come_back_in_its_pixels(monkeypatch):
+    monkeypatch.setattr(network, "PART_STEPS_PX", (32, 32))
+    seen = [tiny.Box((1, 13, 20, 19), 0, 0.9)]
+    detector, runtime = detector_of(tiny.yolov8(seen), dynamic_sides=True)
+    picture = np.zeros((640, 960, 3), np.uint8)  # ten pixels of it are one of the input
+    part = detector.part_of((960, 640), Tile(500, 300, 200, 100))
+    assert (part.width, part.height) == (320, 320), "32 pixels of the input"
+    assert part.left <= 500
+    assert part.top <= 300
+    assert part.left + part.width >= 700
+    assert part.top + part.height >= 400
+    found = detector.detect_part(picture, part)
+    assert runtime.sizes == [(32, 32)]
+    corner = [part.left, part.top, part.left, part.top]
+    assert (found.xyxy[0] - corner).tolist() == pytest.approx([10, 130, 200, 190])
+
+
+def test_a_part_nearly_as_large_as_the_picture_and_one_of_a_fixed_graph_is_the_whole():
+    free, _ = detector_of(tiny.yolov8(), dynamic_sides=True)
+    assert free.part_of((960, 640), Tile(100, 100, 700, 500)) == Tile(0, 0, 960, 640)
+    fixed, runtime = detector_of(tiny.yolov8())
+    part = fixed.part_of((960, 640), Tile(500, 300, 50, 50))
+    assert part == Tile(0, 0, 960, 640)
+    fixed.detect_part(np.zeros((640, 960, 3), np.uint8), part)
+    assert runtime.sizes == [(64, 96)]
 
 
 def test_overlapping_boxes_of_one_class_become_one(picture):
