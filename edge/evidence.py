@@ -255,7 +255,7 @@ class EvidenceKeeper:
             out.append(min(episode.mids, key=lambda ref: abs(ref.captured_at - middle)))
         out.append(made.context(EvidenceRole.CONTEXT_NOW))
         if event.boxes:
-            out.append(made.close_up(event.boxes[0].box, self._config.close_up_margin_frac))
+            out.append(made.close_up(_shown(event), self._config.close_up_margin_frac))
         out += [*episode.clips, made.clip(event.captured_at - self._before, event.captured_at)]
         episode.opened, episode.pictured_at = True, event.captured_at
         episode.t0, episode.mids, episode.clips = None, [], []
@@ -302,6 +302,15 @@ class EvidenceKeeper:
     def load(self, state: Mapping[str, Any], alive: frozenset[str]) -> None:
         """Continue from a dumped state; episodes that are not ``alive`` any more are let go."""
         self._episodes = {alert_id: _load(item) for alert_id, item in state.items() if alert_id in alive}
+
+
+def _shown(event: EpisodeEvent) -> Box:
+    """Return what a close-up shows: the first box, or all that together block a road."""
+    boxes = [one.box for one in event.boxes]
+    if event.kind != "blocked_road":
+        return boxes[0]
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return (min(left), min(top), max(right), max(bottom))
 
 
 def _with_role(ref: EvidenceRef, role: EvidenceRole) -> EvidenceRef:

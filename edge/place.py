@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edge.config import CameraConfig, ViewConfig
@@ -15,6 +16,7 @@ from towerwatch.geometry.ground import Ground, LevelGround
 from towerwatch.geometry.station import Station, Uncertainty
 from towerwatch.geometry.terrain import read_terrain
 
+Point = tuple[float, float]
 CUT_FRAC = 0.998  # a box that ends lower has its foot outside the picture
 
 
@@ -57,6 +59,15 @@ class Placer:
     def horizon(self, size_px: tuple[int, int]) -> Rows | None:
         """Return where the horizon lies in pictures of a size; None where they do not show it."""
         return known_horizon(station_of(self.mount, self.pose, self.ground, size_px))
+
+    def points_m(self, points: Sequence[Point], size_px: tuple[int, int]) -> list[Point]:
+        """Return where points of a picture, in fractions of it, lie on the ground: m east and north.
+
+        Nan where they show no ground. Differences of such places are exact enough for lengths and speeds
+        (the errors of a pose move them together).
+        """
+        station = station_of(self.mount, self.pose, self.ground, size_px)
+        return [station.point_m(x * size_px[0], y * size_px[1]) for x, y in points]
 
     def placed(self, event: EpisodeEvent, size_px: tuple[int, int]) -> EpisodeEvent:
         """Return the event with the place of its first box, or as it is where that has none."""

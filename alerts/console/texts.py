@@ -9,6 +9,7 @@ from typing import Any
 
 from alerts import texts as shared
 from alerts.console.texts_city import CITY_TEXTS
+from alerts.mistakes import MISTAKES, Mistake
 from alerts.refusals import REFUSALS, Refusal
 from alerts.states import Action, State, TaskAction, TaskState
 from alerts.texts import LANGUAGES, Language
@@ -219,6 +220,11 @@ MEASURES: dict[str, tuple[str, str]] = {
     "speed_kmh": ("速度", "Speed"),
     "speed_m_s": ("速度", "Speed"),
     "queue_m": ("排队长度", "Queue length"),
+    "queue_bl": ("排队长度", "Queue length"),
+    "stuck_s": ("滞留时长", "Nothing passes for"),
+    "standing": ("停驶车辆", "Standing vehicles"),
+    "moving": ("行驶车辆", "Moving vehicles"),
+    "level": ("拥堵等级（0 畅通至 3 阻塞）", "Congestion (0 free to 3 blocked)"),
     "vehicles": ("车辆数", "Vehicles"),
     "stopped": ("停驶车辆", "Stopped vehicles"),
     "votes": ("投票", "Votes"),
@@ -263,6 +269,12 @@ class Words:
         if texts is None:
             return str(error)
         return texts[self._index].format(**{key: self._named(value) for key, value in error.values.items()})
+
+    def mistake(self, message: str) -> str:
+        """Say what is wrong in a file; a line that is no :class:`Mistake` is shown as it is."""
+        if not isinstance(message, Mistake):
+            return message
+        return MISTAKES[message.code][self._index].format(**message.values)
 
     def _named(self, value: object) -> object:
         for kind, table in _NAMED.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.config import CameraConfig, ViewConfig
 from edge.lens import LensMemory
 from edge.observe import Rule
+from edge.place import placer_of
 from edge.reference import ViewReference
 from edge.rule_config import AnyRuleConfig, BlockedRoadRuleConfig, ParkingRuleConfig, SmokeRuleConfig
 from edge.rules.blocked_road import BlockedRoadRule
@@ -25,5 +26,5 @@ def build_rule(
     if isinstance(config, ParkingRuleConfig):
         return ParkingRule(config, zone, camera.tz, camera.interval_s)
     if isinstance(config, BlockedRoadRuleConfig):
-        return BlockedRoadRule(config, zone, camera.tz, camera.interval_s)
+        return BlockedRoadRule(config, zone, camera.tz, camera.interval_s, placer_of(camera, view))
     return StoppedVehicleRule(config, zone, camera.tz, camera.interval_s)

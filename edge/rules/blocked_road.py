@@ -9,6 +9,8 @@ Hikvision; levels go by the speed in body lengths where the view is not calibrat
 The start that is reported is the onset, as AI City's track of anomalies has it: the moment from
 which the first vehicle of the queue has stood and nothing has passed its head any more. It lies
 before the moment from which the queue is long enough to be judged, which the duration counts from.
+
+Where the view is calibrated, the queue is told in metres as well (``queue_m``) and so is the speed.
 """
 
 from __future__ import annotations
@@ -17,19 +19,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
+from statistics import median
 from typing import Any
 
-from edge.observe import Finding, Observation
+from edge.observe import Box, Finding, Observation
+from edge.place import Placer
 from edge.rule_config import BlockedRoadRuleConfig
 from edge.rules.road import Road, RoadState, queue_length_bl
-from edge.shapes import Zone
+from edge.shapes import Zone, foot_of
 from edge.spots import Spot
 from edge.track import back_dated
 
 FREE, SLOW, JAM, BLOCKED = 0.0, 1.0, 2.0, 3.0
-# DOMAIN: urban arterial moderate 20 km/h, severe 15 km/h; a body length is about 4.5 m
-SLOW_BL_S = 20 / 3.6 / 4.5
-JAM_BL_S = 15 / 3.6 / 4.5
+# urban arterials: moderate congestion up to 20 km/h, severe up to 15 km/h
+SLOW_M_S, JAM_M_S = 20 / 3.6, 15 / 3.6
+BODY_M = 4.5
 LONGEST_RED_S = 300.0  # who stands longer does not wait for a signal
 WAITS, LEAST_WAITS = 60, 8
 YOUNG_S, YOUNG_FACTOR = 900.0, 1.5
@@ -80,6 +84,7 @@ class BlockedRoadRule:
     zone: Zone
     tz: tzinfo
     interval_s: float
+    placer: Placer | None = None
     _road: Road = field(init=False)
     _waits: Waits = field(default_factory=Waits)
     _reported: bool = False
@@ -139,7 +144,7 @@ class BlockedRoadRule:
                 confidence=min(confidences[len(confidences) // 2], 1.0),
                 boxes=tuple(spot.box for spot in state.standing[:16]),
                 zone=self.zone.id,
-                measures=self._measures(state, stuck_s),
+                measures=self._measures(state, stuck_s, seen),
                 label="vehicle",
             )
         ]
@@ -182,15 +187,16 @@ class BlockedRoadRule:
         stood_s = first_s if passed_s is None else max(first_s, passed_s)
         return max(min(stood_s, stuck_since_s), self._road.moved_on_s(state.standing, now_s))
 
-    def _measures(self, state: RoadState, stuck_s: float) -> dict[str, float]:
+    def _measures(self, state: RoadState, stuck_s: float, seen: Observation) -> dict[str, float]:
+        metric = {} if self.placer is None else metres_of(self.placer, self.zone, state.standing, seen)
         measures = {
             "stuck_s": round(stuck_s, 3),
             "occupancy_frac": round(state.occupancy_frac, 3),
             "queue_bl": round(state.queue_bl, 2),
             "standing": float(len(state.standing)),
             "moving": float(len(state.moving)),
-            "level": level_of(state, blocked=self._alarmed),
-        }
+            "level": level_of(state, metric.get("speed_m_s"), blocked=self._alarmed),
+        } | metric
         if not math.isnan(state.speed_bl_s):
             measures["speed_bl_s"] = round(state.speed_bl_s, 3)
         return measures
@@ -222,12 +228,46 @@ class BlockedRoadRule:
         )
 
 
-def level_of(state: RoadState, *, blocked: bool) -> float:
-    """Return 0 free, 1 slow, 2 jam, 3 blocked."""
+def level_of(state: RoadState, speed_m_s: float | None = None, *, blocked: bool) -> float:
+    """Return 0 free, 1 slow, 2 jam, 3 blocked; without a speed in m/s by that in body lengths."""
     if blocked:
         return BLOCKED
-    if math.isnan(state.speed_bl_s) or not (state.standing or state.moving):
+    speed_m_s = state.speed_bl_s * BODY_M if speed_m_s is None else speed_m_s
+    if math.isnan(speed_m_s) or not (state.standing or state.moving):
         return FREE
-    if state.speed_bl_s <= JAM_BL_S and state.occupancy_frac >= 0.2:
+    if speed_m_s <= JAM_M_S and state.occupancy_frac >= 0.2:
         return JAM
-    return SLOW if state.speed_bl_s <= SLOW_BL_S and state.occupancy_frac >= 0.1 else FREE
+    return SLOW if speed_m_s <= SLOW_M_S and state.occupancy_frac >= 0.1 else FREE
+
+
+def metres_of(placer: Placer, zone: Zone, queue: Sequence[Spot], seen: Observation) -> dict[str, float]:
+    """Return ``queue_m``, the length of a queue, and ``speed_m_s``, the median speed in a zone, where known.
+
+    A queue reaches from the foot of its first vehicle to that of its last, and one body length beyond.
+    """
+    found: dict[str, float] = {}
+    places = [
+        at
+        for at in placer.points_m([_middle(spot.box) for spot in queue], seen.size_px)
+        if not math.isnan(at[0])
+    ]
+    if places:
+        longest_m = max(math.dist(a, b) for a in places for b in places)
+        found["queue_m"] = round(longest_m + BODY_M, 1)
+    inside = zone.covers_fracs([foot_of(track.box) for track in seen.tracks])
+    ends = []
+    for track, share in zip(seen.tracks, inside, strict=True):
+        if share >= 0.5 and not math.isnan(track.speed_bl_s):
+            (x, y), (vx, vy) = _middle(track.box), track.velocity_frac_s
+            ends += [(x - vx / 2, y - vy / 2), (x + vx / 2, y + vy / 2)]
+    on_ground = placer.points_m(ends, seen.size_px)
+    speeds = [math.dist(a, b) for a, b in zip(on_ground[::2], on_ground[1::2], strict=True)]
+    if known := [speed for speed in speeds if not math.isnan(speed)]:
+        found["speed_m_s"] = round(median(known), 2)
+    return found
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    """Return about where a vehicle touches the ground."""
+    left, top, right, bottom = foot_of(box)
+    return ((left + right) / 2, (top + bottom) / 2)

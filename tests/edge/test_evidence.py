@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from edge_kit import T0, at, event
 from alerts.messages import EvidenceRole
 from edge import evidence as module
 from edge.config import EvidenceConfig
-from edge.episode import EpisodePhase
+from edge.episode import EpisodePhase, LabelledBox
 from edge.evidence import EvidenceKeeper, EvidenceWriter, close_up
 from edge.evidence_index import evidence_path
 from edge.records import EvidenceRef
@@ -110,6 +111,16 @@ def test_a_parked_cars_evidence_from_first_sight_to_leaving(folder: Path) -> Non
     (changes, _) = camera.attend(frame(902), [event("a", CLOSED, 3, 902)])
     assert by_role(changes[0].evidence) == {"context_end": [902]}
     assert camera.dump() == {}
+
+
+def test_the_close_up_of_a_blocked_road_shows_all_that_stand(folder: Path) -> None:
+    boxes = tuple(LabelledBox("vehicle", 0.9, (x, 0.2, x + 0.1, 0.4)) for x in (0.0, 0.45, 0.9))
+    blocked = replace(event("a", OPENED, 0, 0), kind="blocked_road", boxes=boxes)
+    (changes, _) = keeper(folder, None).attend(frame(0), [blocked])
+    (cut,) = (one for one in changes[0].evidence if one.role is EvidenceRole.CLOSE_UP)
+    picture = cv2.imread(str(evidence_path(folder, cut.sha256, "image/jpeg")))
+    assert picture is not None
+    assert picture.shape[1] == 160
 
 
 def test_six_cars_on_one_frame_share_one_picture_and_one_clip(folder: Path) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from edge_scenes import Scene, Thing, at, camera, car, ids, observations, times
+from edge_scenes import Scene, Thing, at, camera, car, frac, ids, observations, times
 
 from edge.episode import EpisodeEvent
 from edge.lifecycle import Lifecycle, Terms
-from edge.observe import Rule
+from edge.observe import Rule, Track
 from edge.rules import build_rule
 from edge.rules.blocked_road import level_of
 from edge.rules.road import RoadState
@@ -206,6 +207,34 @@ def test_levels_go_by_speed_and_occupancy(
 ) -> None:
     state = RoadState((), ((0.1, 0.1, 0.2, 0.2),), occupancy, 2.0, speed_bl_s)
     assert level_of(state, blocked=blocked) == level
+
+
+def test_levels_go_by_metres_where_they_are_known() -> None:
+    state = RoadState((), ((0.1, 0.1, 0.2, 0.2),), 0.5, 2.0, 2.0)
+    assert [level_of(state, kmh / 3.6, blocked=False) for kmh in (14, 18, 30)] == [2.0, 1.0, 0.0]
+
+
+def calibrated_road() -> Rule:
+    """The road from 10 m above: feet in row 239 lie 22.6 m ahead along the axis of a lens of 554.3 px."""
+    sd = {"azimuth_deg": 0.1, "tilt_deg": 0.1, "roll_deg": 0.1, "hfov_deg": 0.1}
+    view = {
+        "pose": {"azimuth_deg": 30.0, "tilt_deg": -20.0, "roll_deg": 0.0, "hfov_deg": 60.0, "sd": sd},
+        "zones": [LANE],
+        "rules": [{"kind": "blocked_road", "zone": "road", "labels": ["car"], "duration_s": 30}],
+    }
+    cam = camera([], views=[view], mount={"lat_deg": 34.5, "lon_deg": 110.9, "height_m": 10.0})
+    return build_rule(cam.views[0].rules[0], cam.views[0], cam)
+
+
+def test_a_calibrated_queue_is_told_in_metres() -> None:
+    rule = calibrated_road()
+    found = []
+    for seen in observations(lambda _t: queue(0), times(100)):
+        rolls = Track(1, "car", frac((10, 195, 106, 249)), 0.9, at(0), at(0), 0.9, (0.1, 0.0), None)
+        found += rule(replace(seen, tracks=(rolls,)))
+    assert found[-1].confirmed
+    assert found[-1].measures["queue_m"] == pytest.approx(520 / 554.3 * 22.6 + 4.5, abs=0.7)
+    assert found[-1].measures["speed_m_s"] == pytest.approx(64 / 554.3 * 22.6, abs=0.1)
 
 
 @pytest.mark.parametrize("kind", ["blocked_road", "stopped_vehicle"])

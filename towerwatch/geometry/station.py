@@ -8,6 +8,7 @@ wrong where it matters: from 20 m at 3 km the ray grazes the ground at 0.4°, an
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
@@ -76,6 +77,19 @@ class Station:
         return ellipse_about(
             self.lat_deg, self.lon_deg, axes @ centre, axes @ covariance @ axes.T, bearing_deg
         )
+
+    def point_m(self, x_px: float, y_px: float) -> tuple[float, float]:
+        """Return how far east and north of the camera what is seen at a pixel lies on the ground, in m.
+
+        Without errors; nan where the line of sight meets no ground within ``max_range_m``.
+        """
+        azimuth_deg, slope = self.lens.directions(self.pose, np.array([x_px]), np.array([y_px]))
+        lens_m = np.array([self.height_m]) + self.ground.height_at(0.0, 0.0)
+        reach_m = float(self.ground.distance_m(azimuth_deg, slope, lens_m)[0])
+        if not reach_m <= self.max_range_m:
+            return (math.nan, math.nan)
+        turn = math.radians(float(azimuth_deg[0]))
+        return (reach_m * math.sin(turn), reach_m * math.cos(turn))
 
     def _landings(
         self, x_px: float, y_px: float, foot_sd_px: tuple[float, float], bearing_deg: float

@@ -29,6 +29,7 @@ def test_duration(seconds: float, zh: str, en: str) -> None:
         ("occupancy_frac", 0.416, ("Occupancy", "42 %")),
         ("speed_bl_s", 0.25, ("Speed", "0.25 body lengths/s")),
         ("queue_m", 84.4, ("Queue length", "84.4 m")),
+        ("queue_bl", 5.33, ("Queue length", "5.33 body lengths")),
         ("vehicles", 6.0, ("Vehicles", "6")),
         ("plume_width_px", 20.0, ("plume width", "20 px")),
         ("some_new_thing_s", 5.0, ("some new thing", "5 s")),
