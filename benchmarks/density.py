@@ -1,25 +1,36 @@
 """How many cameras a box watches: CPU seconds per camera-second against the floor and against others.
 
-``python -m benchmarks.density [--quick] [--cameras N] [--seconds S] [--peer-python EXE] --json OUT``
+``python -m benchmarks.density [--quick] [--cameras N] [--seconds S] [--vehicles N]... [--only mixed|quiet]
+[--rtsp] [--peer-python EXE] --json OUT``
 
 Streams are 1080p25 H.264 at 4.2 Mbit/s with sensor grain and a key frame every 2 s, rendered by the
 scenes of :mod:`streams.simulator` and encoded once into ``bench-results/density``. A real box, supervisor
 and workers with the shipped vehicle model, all three vehicle rules, ring, evidence and health on, plays
 them in real time; what all its processes use is counted. In one run:
 
-* ``floor``: PyAV alone on one thread: demux, decode key frames, nothing else; of each stream, thrice;
-* ``mixed``: half of the cameras with dense traffic, half with nothing moving, at a 2 s interval;
+* ``mixed``: half of the cameras with traffic, half with nothing moving, at a 2 s interval; with 28 vehicles
+  that move in a picture (a full road) at a quarter, half and all of the cameras, and with 8 (a usual
+  street) at all of them; ``--vehicles`` names other numbers, each once, the first at all three counts;
 * ``quiet``: nothing moves anywhere;
+* the floor, to demux and decode key frames and nothing else: ``floor_alone`` (one stream at full speed)
+  and ``floor_paced`` (the streams of this very run at their own pace, in as many processes as the box
+  has workers), see :mod:`benchmarks.density_floor`. ``ratio_to_floor`` is over ``floor_alone``, the lower
+  of them; ``ratio_to_floor_paced`` over the other, which no program that watches live streams can beat;
 * peers, one unsaturated camera each: :mod:`benchmarks.density_peers`; ``--peer-python`` (or the variable
   TOWERWATCH_PEER_PYTHON) names an interpreter that has ``ultralytics`` or ``supervision``.
 
+``--only`` runs the box on these streams alone, at the most cameras, and no peers: 60 cameras for a quarter
+of an hour are ``--only mixed --cameras 60 --seconds 900``. ``--rtsp`` brings the streams by the project's
+own RTSP server, in a process whose CPU is told apart (``server_cpu_s_per_camera_s``; more than a box's).
+
 JSON: ``cameras``, ``cpu_s_per_camera_s``, ``ratio_to_ultralytics``, ``ratio_to_script``,
 ``ratio_to_floor``, ``gap_p95_intervals``, ``looked_frac`` (pictures analysed over those that the interval
-asks for: below 0.95 the cost is that of fewer looks), ``rss_mib_per_camera`` of ``mixed`` at the most
-cameras; ratios to peers say how many times less ours costs, null where the peer is absent.
-``quiet_ratio_to_floor``;
-``streams`` (facts of the files), ``floor``, ``boxes`` (a row for each run), ``peers``, ``model`` with its
-accuracy in the precision used. Plots as PNG beside ``--json``: CPU by cameras, gap by load.
+asks for: below 0.95 the cost is that of fewer looks), ``rss_mib_per_camera`` of ``mixed`` with the most
+vehicles at the most cameras; ratios to peers say how many times less ours costs, null where the peer is
+absent. ``usual_ratio_to_floor`` (with the fewest vehicles), ``quiet_ratio_to_floor``; null what was not run.
+``asked``: each figure that is asked of a box with ``got``, ``asked`` and ``ok``, not with ``--quick``.
+``streams`` (facts of the files), ``boxes`` (a row for each run), ``peers``, ``model`` with its accuracy in
+the precision used. Plots as PNG beside ``--json``: CPU by cameras, gap by load.
 """
 
 from __future__ import annotations
@@ -30,41 +41,51 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks.clips import clip_facts
-from benchmarks.decode import by_floor
+from benchmarks.density_asked import asked_of_box, asked_of_peers
 from benchmarks.density_box import BoxFigures, cameras_of, run_box
+from benchmarks.density_floor import alone, paced
 from benchmarks.density_plots import plot_boxes
-from benchmarks.density_streams import QUIET, TRAFFIC, streams_of
+from benchmarks.density_rtsp import served
+from benchmarks.density_streams import (
+    DENSE,
+    QUIET,
+    TRAFFICS,
+    USUAL,
+    StreamPlan,
+    nearest_traffic,
+    streams_of,
+)
 from benchmarks.machine import usable_cores
 from benchmarks.report import Row, document, print_machine, print_table, write_json
+from edge.turns import wanted_workers
 from models.registry import find_model
 
 CACHE = Path("bench-results/density")
-FLOOR_ROUNDS = 3
+FLOOR_ROUNDS, QUICK_ROUNDS = 3, 1
 FULL_CAMERAS, QUICK_CAMERAS = 60, 4
-FULL_S, QUICK_S = 90.0, 10.0
+FULL_S, QUICK_S = 90.0, 8.0
+HEALTH_S, QUICK_HEALTH_S = 15.0, 4.0
+PACED_S = 20.0
 STARTS_S = 120.0  # a box may take so long to see through all cameras
 PEER_S = {"ultralytics": 3.0, "script": 12.0, "supervision": 12.0}
 PEER_TIMEOUT_S = 300.0
 PEER_PYTHON = "TOWERWATCH_PEER_PYTHON"
 
 
-def floor_of(files: Sequence[Path], seconds: float) -> float:
-    """Return CPU seconds per second of video for demuxing and decoding key frames alone; the median."""
-    costs = []
-    for path in files:
-        at = time.process_time()
-        by_floor(path)
-        costs.append((time.process_time() - at) / seconds)
-    return statistics.median(costs)
+class Streams(StrEnum):
+    """What the cameras of a run see."""
+
+    MIXED = "mixed"
+    QUIET = "quiet"
 
 
 def peers_of(clip: Path, interpreter: str, seconds: Mapping[str, float]) -> list[Row]:
@@ -92,20 +113,28 @@ def model_facts() -> Row:
     return {"model": manifest.reference, "precision": manifest.default_precision, "metrics": metrics}
 
 
-def box_row(name: str, figures: BoxFigures, floor: float) -> Row:
+def box_row(plan: Run, cameras: Sequence[Row], figures: BoxFigures, floors: Row) -> Row:
     """Return the result object of one run."""
     seen = figures.looks + figures.spared
+    cost = figures.cpu_s_per_camera_s
     return {
-        "streams": name,
-        "cameras": figures.cameras,
-        "cpu_s_per_camera_s": figures.cpu_s_per_camera_s,
-        "ratio_to_floor": figures.cpu_s_per_camera_s / floor,
+        "streams": plan.streams,
+        "vehicles": plan.vehicles,
+        "cameras": len(cameras),
+        "cpu_s_per_camera_s": cost,
+        **floors,
+        "ratio_to_floor": cost / floors["floor_alone"],
+        "ratio_to_floor_paced": cost / floors["floor_paced"],
         "cores_used": figures.cpu_s / figures.seconds,
         "gap_p95_intervals": figures.gap_p95_intervals,
+        "mean_gap_intervals": statistics.median(figures.mean_gaps) if figures.mean_gaps else None,
+        "slowest_over_median": figures.slowest_over_median,
         "looked_frac": figures.looked_frac,
         "stretch": figures.stretch,
         "spared_frac": figures.spared / seen if seen else None,
-        "rss_mib_per_camera": figures.rss_mib / figures.cameras,
+        "rss_mib_per_camera": figures.rss_mib / len(cameras),
+        "rss_warm_mib": figures.rss_warm_mib,
+        "rss_end_mib": figures.rss_mib,
         "processes": figures.processes,
         "restarts": figures.restarts,
         "seconds": figures.seconds,
@@ -114,59 +143,143 @@ def box_row(name: str, figures: BoxFigures, floor: float) -> Row:
 
 def summary_of(boxes: Sequence[Row], peers: Sequence[Row]) -> Row:
     """Return the figures that the benchmark stands for."""
-    mixed = max((row for row in boxes if row["streams"] == "mixed"), key=lambda row: row["cameras"])
-    quiet = max((row for row in boxes if row["streams"] == "quiet"), key=lambda row: row["cameras"])
-    cost = mixed["cpu_s_per_camera_s"]
+    most = max(row["cameras"] for row in boxes)
+    rows = sorted((row for row in boxes if row["cameras"] == most), key=lambda row: row["vehicles"])
+    mixed = [row for row in rows if row["streams"] == "mixed"]
+    quiet = [row for row in rows if row["streams"] == "quiet"]
+    first = (mixed or quiet)[-1]
+    cost = first["cpu_s_per_camera_s"]
     others = {row["peer"]: row.get("cpu_s_per_camera_s") for row in peers}
     wanted = (
-        "cameras", "cpu_s_per_camera_s", "ratio_to_floor", "gap_p95_intervals", "looked_frac",
-        "rss_mib_per_camera",
+        "cameras", "vehicles", "cpu_s_per_camera_s", "floor_alone", "floor_paced", "ratio_to_floor",
+        "ratio_to_floor_paced", "gap_p95_intervals", "looked_frac", "rss_mib_per_camera",
     )  # fmt: skip
-    ratios = {f"ratio_to_{peer}": other / cost if other else None for peer, other in others.items()}
-    return {**{key: mixed[key] for key in wanted}, **ratios, "quiet_ratio_to_floor": quiet["ratio_to_floor"]}
+    return {
+        **{key: first[key] for key in wanted},
+        **{f"ratio_to_{peer}": other / cost if other else None for peer, other in others.items()},
+        "usual_ratio_to_floor": mixed[0]["ratio_to_floor"] if len(mixed) > 1 else None,
+        "quiet_ratio_to_floor": quiet[0]["ratio_to_floor"] if quiet else None,
+    }
 
 
-def measure(folder: Path, counts: Sequence[int], seconds: float, *, quick: bool) -> Row:
-    """Run floor and boxes; return the parts of the document that come of it, and ``clip`` for the peers."""
-    plans = (TRAFFIC, QUIET)
-    files = streams_of(plans, CACHE, seconds + STARTS_S, folder, typer.echo)
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One box to run: ``vehicles`` move in a picture of half of its cameras, in no picture where 0."""
+
+    vehicles: int
+    cameras: int
+
+    @property
+    def streams(self) -> str:
+        """What the cameras see."""
+        return "mixed" if self.vehicles else "quiet"
+
+    @property
+    def plans(self) -> tuple[StreamPlan, ...]:
+        """What is to be rendered."""
+        return (TRAFFICS[self.vehicles], QUIET) if self.vehicles else (QUIET,)
+
+
+def runs_of(vehicles: Sequence[int], most: int, only: Streams | None, *, quick: bool) -> list[Run]:
+    """Return the boxes to run; the first of ``vehicles`` at fewer cameras too."""
+    first, *others = dict.fromkeys(nearest_traffic(number) for number in vehicles)
+    ladder = [most] if quick or only else sorted({max(2, most // 4), max(2, most // 2), most})
+    mixed = [Run(first, count) for count in ladder] + [Run(number, most) for number in others]
+    quiet = [Run(0, most)]
+    return {None: mixed + quiet, Streams.MIXED: mixed, Streams.QUIET: quiet}[only]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How each box is run, for ``seconds``, and how often its health is heard and the floor taken."""
+
+    seconds: float
+    quick: bool
+    rtsp: bool
+
+    @property
+    def health_s(self) -> float:
+        """Between two words on health."""
+        return QUICK_HEALTH_S if self.quick else HEALTH_S
+
+    @property
+    def rounds(self) -> int:
+        """Of the floor."""
+        return QUICK_ROUNDS if self.quick else FLOOR_ROUNDS
+
+
+def measure(folder: Path, runs: Sequence[Run], terms: Terms) -> Row:
+    """Run floors and boxes; return the parts of the document that come of it."""
+    plans = tuple({plan.name: plan for run in runs for plan in run.plans}.values())
+    videos = folder / "videos"
+    videos.mkdir()
+    files = streams_of(plans, CACHE, terms.seconds + STARTS_S, videos, typer.echo)
     zones = {plan.name: plan.zone for plan in plans}
     facts = [clip_facts(own[0], name) for name, own in files.items()]
-    floors = {fact.name: floor_of([files[fact.name][0]] * FLOOR_ROUNDS, fact.seconds) for fact in facts}
-    health_s = 4.0 if quick else 15.0
+    floors = {fact.name: alone([files[fact.name][0]] * terms.rounds, fact.seconds) for fact in facts}
     boxes = []
-    for name, own, numbers in (("mixed", files, counts), ("quiet", {"quiet": files["quiet"]}, counts[-1:])):
-        floor = statistics.fmean(floors[one] for one in own)
-        for count in numbers:
-            typer.echo(f"box: {count} cameras, {name}, {seconds:.0f} s")
-            figures = run_box(cameras_of(own, zones, count), seconds, health_s, folder / f"{name}-{count}")
-            boxes.append(box_row(name, figures, floor))
+    for run in runs:
+        own = {plan.name: files[plan.name] for plan in run.plans}
+        cameras = cameras_of(own, zones, run.cameras)
+        workers = wanted_workers(run.cameras, usable_cores())
+        typer.echo(f"{run.cameras} cameras, {run.streams}, {run.vehicles} vehicles, {terms.seconds:.0f} s")
+        pace_s = min(terms.seconds, PACED_S)
+        floor = {
+            "floor_alone": statistics.fmean(floors[name] for name in own),
+            "floor_paced": paced([Path(camera["url"]) for camera in cameras], workers, pace_s),
+        }
+        home = folder / f"{run.streams}-{run.vehicles}-{run.cameras}"
+        boxes.append(run_one(run, cameras, floor, terms, home))
     return {"streams": [asdict(fact) for fact in facts], "floor": floors, "boxes": boxes}
+
+
+def run_one(run: Run, cameras: Sequence[Row], floor: Row, terms: Terms, home: Path) -> Row:
+    """Run one box, its cameras' files played by itself or served as RTSP."""
+    if not terms.rtsp:
+        return box_row(run, cameras, run_box(cameras, terms.seconds, terms.health_s, home), floor)
+    with served(Path(cameras[0]["url"]).parent) as server:
+        cameras = [{**camera, "url": server.address(Path(camera["url"]))} for camera in cameras]
+        figures = run_box(cameras, terms.seconds, terms.health_s, home, server.cpu_s)
+    served_s = figures.beside_cpu_s / figures.seconds / len(cameras)
+    return {**box_row(run, cameras, figures, floor), "server_cpu_s_per_camera_s": served_s}
 
 
 def main(
     json_path: Annotated[Path, typer.Option("--json", help="Where to write the results.")],
-    quick: Annotated[bool, typer.Option("--quick", help="Few cameras, for seconds.")] = False,  # noqa: FBT002
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Few cameras, for seconds.")] = False,
     cameras: Annotated[int | None, typer.Option(min=2, help="At most; default 60, quick 4.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=4, help="Of each run; default 90, quick 10.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=4, help="Of each run; default 90, quick 8.")] = None,
+    vehicles: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="That move in a picture, about; default 28 and 8, quick 28."),
+    ] = None,
+    only: Annotated[Streams | None, typer.Option(help="These streams alone, and no peers.")] = None,
+    rtsp: Annotated[bool, typer.Option("--rtsp", help="Bring the streams by RTSP.")] = False,
     peer_python: Annotated[
         str | None, typer.Option(help="An interpreter that has the peers' packages.")
     ] = None,
 ) -> None:
     """Measure floor, box and peers."""
     most = cameras or (QUICK_CAMERAS if quick else FULL_CAMERAS)
-    counts = [most] if quick else sorted({max(2, most // 4), max(2, most // 2), most})
     length_s = seconds or (QUICK_S if quick else FULL_S)
-    content: dict[str, Any] = document("density", quick=quick, model=model_facts())
+    numbers = vehicles or ([DENSE] if quick or only else [DENSE, USUAL])
+    terms = Terms(length_s, quick, rtsp)
+    content: dict[str, Any] = document("density", quick=quick, rtsp=rtsp, model=model_facts())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        content |= measure(folder, counts, length_s, quick=quick)
-        clip = folder / "clip.mkv"  # one peer goes by the name alone; FFmpeg by what is in a file
-        clip.symlink_to(folder / "traffic-0.nut")
-        lengths = {peer: length_s / 3 if quick else length_s for peer, length_s in PEER_S.items()}
-        interpreter = peer_python or os.environ.get(PEER_PYTHON) or sys.executable
-        content["peers"] = peers_of(clip, interpreter, lengths)
+        content |= measure(folder, runs_of(numbers, most, only, quick=quick), terms)
+        content["peers"] = []
+        if only is None:
+            clip = folder / "clip.mkv"  # one peer goes by the name alone; FFmpeg by what is in a file
+            clip.symlink_to(next((folder / "videos").glob("traffic*-0.nut")))
+            lengths = {peer: length_s / 3 if quick else length_s for peer, length_s in PEER_S.items()}
+            interpreter = peer_python or os.environ.get(PEER_PYTHON) or sys.executable
+            content["peers"] = peers_of(clip, interpreter, lengths)
     content |= summary_of(content["boxes"], content["peers"])
+    if not quick:
+        full = [row for row in content["boxes"] if row["cameras"] == most]
+        content["asked"] = [one for row in full for one in asked_of_box(row)] + asked_of_peers(content)
     content["plots"] = [
         str(path) for path in plot_boxes(content["boxes"], content["floor"], usable_cores(), json_path)
     ]
@@ -180,16 +293,20 @@ def print_all(content: Row) -> None:
     facts = ("name", "seconds", "mbit_s", "key_frame_kib")
     print_table("streams", content["streams"], facts)
     columns = (
-        "streams", "cameras", "cpu_s_per_camera_s", "ratio_to_floor", "cores_used", "gap_p95_intervals",
-        "looked_frac", "spared_frac", "rss_mib_per_camera", "restarts",
+        "streams", "vehicles", "cameras", "cpu_s_per_camera_s", "floor_alone", "floor_paced",
+        "ratio_to_floor", "ratio_to_floor_paced", "cores_used", "gap_p95_intervals",
+        "slowest_over_median", "stretch", "looked_frac", "spared_frac", "rss_mib_per_camera", "restarts",
+        "server_cpu_s_per_camera_s",
     )  # fmt: skip
     print_table("the box", content["boxes"], columns)
-    floors = [
-        {"peer": f"floor, {name}", "cpu_s_per_camera_s": cost} for name, cost in content["floor"].items()
-    ]
-    print_table("floor and peers", [*floors, *content["peers"]], ("peer", "cpu_s_per_camera_s", "absent"))
-    ratios = ("ratio_to_floor", "quiet_ratio_to_floor", "ratio_to_script", "ratio_to_ultralytics")
-    print_table("ours, mixed", [content], ("cameras", "cpu_s_per_camera_s", *ratios))
+    if content["peers"]:
+        print_table("peers", content["peers"], ("peer", "cpu_s_per_camera_s", "absent"))
+    ratios = ("ratio_to_floor", "usual_ratio_to_floor", "quiet_ratio_to_floor")
+    peers = ("ratio_to_script", "ratio_to_ultralytics")
+    print_table("ours", [content], ("cameras", "cpu_s_per_camera_s", *ratios, *peers))
+    if "asked" in content:
+        columns = ("streams", "vehicles", "cameras", "what", "got", "asked", "ok")
+        print_table("asked", content["asked"], columns)
 
 
 if __name__ == "__main__":

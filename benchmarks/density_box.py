@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ INTERVAL_S = 2.0
 RULES = ("illegal_parking", "blocked_road", "stopped_vehicle")  # all that the vehicle model serves
 READY_S = 240.0
 STOP_S = 30.0
+SAMPLE_S = 10.0
 _TOKEN = "TOWERWATCH_DENSITY_TOKEN"
 
 
@@ -48,22 +51,27 @@ class BoxFigures:
     """What a box used and said over ``seconds`` of wall clock.
 
     ``gaps``: p95 of the gap between two analyses in intervals, of each camera and health period;
+    ``mean_gaps``: of each camera over the whole run, in intervals;
     ``looked_frac``: pictures analysed over those that the interval asks for, of what health spoke of: below
     0.95 the box was overloaded, and its cost is that of fewer looks; ``looks``, ``spared``: pictures that
-    the model was shown, or spared; ``restarts`` of workers.
+    the model was shown, or spared; ``restarts`` of workers. ``rss_warm_mib``: resident memory in the second
+    fifth of the run, ``rss_mib`` in the last. ``beside_cpu_s``: what ran beside the box used.
     """
 
     cameras: int
     seconds: float
     cpu_s: float
+    rss_warm_mib: float
     rss_mib: float
     processes: int
     gaps: tuple[float, ...]
+    mean_gaps: tuple[float, ...]
     looked_frac: float
     looks: int
     spared: int
     stretch: float
     restarts: int
+    beside_cpu_s: float = 0.0
 
     @property
     def cpu_s_per_camera_s(self) -> float:
@@ -74,6 +82,11 @@ class BoxFigures:
     def gap_p95_intervals(self) -> float | None:
         """The gap that 95 % of all cameras' periods do not exceed, in intervals."""
         return percentile(self.gaps, 0.95)
+
+    @property
+    def slowest_over_median(self) -> float:
+        """How much longer the slowest camera waits than the median one, on average."""
+        return max(self.mean_gaps, default=1.0) / statistics.median(self.mean_gaps or (1.0,))
 
 
 def cameras_of(files: Mapping[str, Sequence[Path]], zones: Mapping[str, TruthZone], count: int) -> list[Any]:
@@ -142,8 +155,16 @@ def family_usage(pid: int) -> tuple[Usage, int]:
     return Usage(sum(one.cpu_s for one in usages), sum(one.rss_mib for one in usages)), len(family)
 
 
-def run_box(cameras: Sequence[Any], seconds: float, health_s: float, folder: Path) -> BoxFigures:
+def run_box(
+    cameras: Sequence[Any],
+    seconds: float,
+    health_s: float,
+    folder: Path,
+    beside_cpu_s: Callable[[], float] = float,
+) -> BoxFigures:
     """Run a box until it sees through all cameras, then measure it for ``seconds``.
+
+    ``beside_cpu_s`` tells the CPU seconds that a server beside it has used.
 
     Raises:
         BoxFailed: it did not get there; the message names its log.
@@ -168,7 +189,9 @@ def run_box(cameras: Sequence[Any], seconds: float, health_s: float, folder: Pat
     try:
         ear.open()
         _await_sight(box, ear, {camera["id"] for camera in cameras}, folder / "box.log")
-        return _measure(box, ear, len(cameras), seconds)
+        beside_s = beside_cpu_s()
+        figures = _measure(box, ear, len(cameras), seconds)
+        return replace(figures, beside_cpu_s=beside_cpu_s() - beside_s)
     finally:
         box.send_signal(signal.SIGTERM)
         try:
@@ -196,25 +219,42 @@ def _await_sight(box: subprocess.Popen[bytes], ear: Ear, wanted: set[str], log: 
 def _measure(box: subprocess.Popen[bytes], ear: Ear, cameras: int, seconds: float) -> BoxFigures:
     ear.take()
     before, _ = family_usage(box.pid)
-    at_s = time.monotonic()
-    time.sleep(seconds)
+    at_s, step_s = time.monotonic(), min(SAMPLE_S, seconds / 5)
+    rss_mib = []
+    while time.monotonic() < at_s + seconds:
+        time.sleep(max(0.0, min(step_s, at_s + seconds - time.monotonic())))
+        after, processes = family_usage(box.pid)
+        rss_mib.append(after.rss_mib)
     passed_s = time.monotonic() - at_s
-    after, processes = family_usage(box.pid)
     parts = ear.take()
     said: list[CameraHealth] = [camera for part in parts for camera in part.cameras]
+    fifth = max(1, len(rss_mib) // 5)
     return BoxFigures(
         cameras=cameras,
         seconds=passed_s,
         cpu_s=after.cpu_s - before.cpu_s,
-        rss_mib=after.rss_mib,
+        rss_warm_mib=statistics.fmean(rss_mib[fifth : 2 * fifth] or rss_mib),
+        rss_mib=statistics.fmean(rss_mib[-fifth:]),
         processes=processes,
         gaps=tuple(one.gap_p95_s / one.interval_s for one in said if one.gap_p95_s and one.interval_s),
+        mean_gaps=_mean_gaps(parts),
         looked_frac=sum(one.analysed for one in said) * INTERVAL_S / max(_told_s(parts), INTERVAL_S),
         looks=sum(one.looks or 0 for one in said),
         spared=sum(one.spared or 0 for one in said),
         stretch=max((part.stretch or 1.0 for part in parts), default=1.0),
         restarts=max((part.workers_restarted for part in parts), default=0),
     )
+
+
+def _mean_gaps(parts: Sequence[HealthMessage]) -> tuple[float, ...]:
+    """Return each camera's seconds over its looks, in intervals."""
+    told_s: defaultdict[str, float] = defaultdict(float)
+    looks: defaultdict[str, int] = defaultdict(int)
+    for part in parts:
+        for one in part.cameras:
+            told_s[one.camera] += part.period_s
+            looks[one.camera] += one.analysed
+    return tuple(told_s[name] / max(1, looks[name]) / INTERVAL_S for name in told_s)
 
 
 def _told_s(parts: Sequence[HealthMessage]) -> float:

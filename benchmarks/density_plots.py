@@ -23,8 +23,9 @@ def plot_boxes(boxes: Sequence[Row], floors: Mapping[str, float], cores: int, js
         ("gap", "cores_used", "gap_p95_intervals", (f"cores used, of {cores}", "p95 of gap, intervals")),
     ):
         figure, axes = plt.subplots(figsize=(7, 4))
-        for name in sorted({row["streams"] for row in boxes}):
-            rows = sorted((row for row in boxes if row["streams"] == name), key=lambda row: row[x])
+        for vehicles in sorted({row["vehicles"] for row in boxes}):
+            rows = sorted((row for row in boxes if row["vehicles"] == vehicles), key=lambda row: row[x])
+            name = f"mixed, {vehicles} vehicles" if vehicles else "quiet"
             axes.plot([row[x] for row in rows], [row[y] for row in rows], "o-", label=name)
         if suffix == "cpu":
             for name, cost in floors.items():

@@ -6,7 +6,7 @@ and a box plays a file in real time through the same reader as a camera: no serv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -57,8 +57,19 @@ class StreamPlan:
         return self.open().zones[0]
 
 
-TRAFFIC = StreamPlan("traffic", "arterial-lawful", seed=3, from_s=40.0, moves=True)  # the road has filled
+TRAFFICS = {  # by vehicles that move in a picture, on average, as the scene's own truth has it
+    8: StreamPlan("traffic-8", "road-free", seed=24, from_s=18.0, moves=True),
+    13: StreamPlan("traffic-13", "road-free", seed=8, from_s=18.0, moves=True),
+    20: StreamPlan("traffic-20", "road-free", seed=3, from_s=66.0, moves=True),
+    28: StreamPlan("traffic", "arterial-lawful", seed=3, from_s=40.0, moves=True),  # the road has filled
+}
+USUAL, DENSE = 8, 28
 QUIET = StreamPlan("quiet", "street-lawful", seed=7, from_s=0.0, moves=False)  # cars parked where they may
+
+
+def nearest_traffic(vehicles: int) -> int:
+    """Return the number of :data:`TRAFFICS` nearest to a wish."""
+    return min(TRAFFICS, key=lambda number: abs(number - vehicles))
 
 
 def loop_of(plan: StreamPlan, cache: Path) -> Path:
@@ -122,7 +133,7 @@ def _repeated(packets: list[tuple[bytes, bool]], phase: int, count: int) -> Iter
 
 
 def streams_of(
-    plans: tuple[StreamPlan, ...], cache: Path, seconds: float, folder: Path, said: Callable[[str], None]
+    plans: Sequence[StreamPlan], cache: Path, seconds: float, folder: Path, said: Callable[[str], None]
 ) -> dict[str, list[Path]]:
     """Return the files of every plan, one a phase, ``seconds`` long."""
     files: dict[str, list[Path]] = {}

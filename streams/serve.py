@@ -32,7 +32,7 @@ from towerwatch.logs import get_logger
 
 _log = get_logger(__name__)
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".ts", ".avi"})
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".nut", ".ts", ".avi"})
 _START_S = 10.0
 _STOP_S = 5.0
 _TURNS = 20  # of the event loop: accepting or closing a connection takes a handful

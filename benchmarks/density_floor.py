@@ -1,0 +1,92 @@
+"""The floor under what a box costs: to demux its streams and decode their key frames, and nothing else.
+
+It is measured in two ways, and a ratio names the one that it is over:
+
+* ``alone``: one stream at full speed on one thread. Caches stay warm, no thread ever waits: what one could
+  at best get by reading a file.
+* ``paced``: the very streams of a box, at their own pace, a thread each, in as many processes as the box has
+  workers. A thread wakes at a key frame, demuxes what came since the last, decodes, and waits again, so every
+  key frame meets caches that others have filled meanwhile, as on any box that watches live cameras.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import av
+
+from benchmarks.decode import by_floor
+
+WARM_S = 3.0
+START_S = 60.0
+
+
+def alone(files: Sequence[Path], seconds: float) -> float:
+    """Return CPU seconds per second of video, one file of ``seconds`` after the other; the median."""
+    costs = []
+    for path in files:
+        at = time.process_time()
+        by_floor(path)
+        costs.append((time.process_time() - at) / seconds)
+    return statistics.median(costs)
+
+
+def paced(files: Sequence[Path], processes: int, seconds: float, warm_s: float = WARM_S) -> float:
+    """Return CPU seconds per second of one stream, of all ``files`` at once in real time.
+
+    ``files``: one entry a camera, so a file may stand there often, each longer than ``seconds`` and
+    ``warm_s`` together, of which the latter is not counted.
+    """
+    context = multiprocessing.get_context("spawn")
+    players = []
+    for index in range(processes):
+        ours, theirs = context.Pipe()
+        share = [str(path) for path in files[index::processes]]
+        player = context.Process(target=_play, args=(theirs, share, seconds, warm_s), daemon=True)
+        player.start()
+        players.append((player, ours))
+    try:
+        costs = [ours.recv() for _, ours in players if ours.poll(START_S + warm_s + seconds)]
+    finally:
+        for player, _ in players:
+            player.terminate()
+            player.join()
+    return sum(costs) / len(files)
+
+
+def _play(connection: Connection, files: Sequence[str], seconds: float, warm_s: float) -> None:
+    """Play files until told, in this process; send the CPU seconds of one second."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=_decode_keys, args=(path, stop)) for path in files]
+    for thread in threads:
+        thread.start()
+    stop.wait(warm_s)
+    cpu_s, at_s = time.process_time(), time.monotonic()
+    stop.wait(seconds)
+    cost = (time.process_time() - cpu_s) / (time.monotonic() - at_s)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    connection.send(cost)
+
+
+def _decode_keys(path: str, stop: threading.Event) -> None:
+    """Decode each key frame of a file when it is due."""
+    with av.open(path) as container:
+        stream, started_s = container.streams.video[0], time.monotonic()
+        codec = stream.codec_context
+        codec.thread_count = 1
+        for packet in container.demux(stream):
+            if not packet.is_keyframe or packet.pts is None or packet.time_base is None:
+                continue
+            if stop.wait(max(0.0, started_s + float(packet.pts * packet.time_base) - time.monotonic())):
+                return
+            codec.decode(packet)
+            codec.decode(None)
+            codec.flush_buffers()
