@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
+from alerts.mistakes import MISTAKES, Mistake
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.yamlconfig import nearest
 
@@ -76,9 +78,9 @@ def read_sheets(path: Path) -> dict[str, list[Sequence[object]]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
+        raise _refused(path, "file_unreadable", why=error.strerror) from None
     if len(data) > MAX_BYTES:
-        raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_BYTES >> 20} MiB")])
+        raise _refused(path, "file_large", most=MAX_BYTES >> 20)
     if path.suffix.lower() == ".csv":
         return {"": list(_csv_rows(path, data))}
     return _xlsx_sheets(path, data)
@@ -97,15 +99,15 @@ def read_table(file: str, rows: Iterable[Sequence[object]], columns: Sequence[Co
         if not any(texts):
             continue
         if number > MAX_ROWS:
-            raise ConfigError([Problem(file, number, "", f"more than {MAX_ROWS} rows")])
+            raise ConfigError([Problem(file, number, "", Mistake.of("rows_many", most=MAX_ROWS))])
         if not places:
             places = _heading(table, number, texts, columns)
             continue
         table.records.append(_record(table, number, texts, places))
     if not places:
-        raise ConfigError([Problem(file, None, "", "has no rows")])
+        raise ConfigError([Problem(file, None, "", Mistake.of("rows_none"))])
     if not table.records:
-        raise ConfigError([Problem(file, None, "", "has a heading and no rows")])
+        raise ConfigError([Problem(file, None, "", Mistake.of("heading_alone"))])
     return table
 
 
@@ -131,12 +133,24 @@ def validated(
             column = names.get(of, of)
             if column in record.unreadable:
                 continue  # it has been told what is wrong with the cell
-            message = "is missing" if item["type"] == "missing" else item["msg"].removeprefix("Value error, ")
-            shown = item["input"]
-            if isinstance(shown, str) and repr(shown) not in message and item["type"] != "missing":
-                message += f", got {shown[:40]!r}"
-            table.wrong(record.row, column, message)
+            table.wrong(record.row, column, _said(item))
         return None
+
+
+def _said(item: ErrorDetails) -> str:
+    """Return what is wrong with a value: in the words of who refused it, or in pydantic's with the value."""
+    context = item.get("ctx", {})
+    why = context["error"].args[0] if "error" in context else ""
+    if isinstance(why, Mistake):
+        return why
+    if item["type"] == "missing":
+        return Mistake.of("missing")
+    message, shown = item["msg"].removeprefix("Value error, "), item["input"]
+    if isinstance(shown, str) and repr(shown) not in message:
+        message += f", got {shown[:40]!r}"
+    if item["type"] not in MISTAKES:
+        return message
+    return Mistake.of(item["type"], **{**context, "said": message, "shown": str(shown)[:40]})
 
 
 def raise_problems(problems: list[Problem]) -> None:
@@ -145,7 +159,7 @@ def raise_problems(problems: list[Problem]) -> None:
         return
     told = sorted(problems, key=lambda problem: problem.line or 0)
     if len(told) > MAX_PROBLEMS:
-        rest = Problem(told[0].file, None, "", f"and {len(told) - MAX_PROBLEMS} more problems")
+        rest = Problem(told[0].file, None, "", Mistake.of("problems_more", count=len(told) - MAX_PROBLEMS))
         told = [*told[:MAX_PROBLEMS], rest]
     raise ConfigError(told)
 
@@ -160,17 +174,16 @@ def _heading(table: Table, row: int, texts: list[str], columns: Sequence[Column]
         column = by_name.get(name)
         if column is None:
             hint = nearest(name, list(by_name))
-            table.problems.append(
-                Problem(table.file, row, f"{letter(index)} {text}", f"unknown column{hint}")
-            )
+            unknown = Mistake.of("column_unknown", hint=hint)
+            table.problems.append(Problem(table.file, row, f"{letter(index)} {text}", unknown))
         elif column in places.values():
-            table.wrong(row, column.field, f"stands a second time, in column {letter(index)}")
+            table.wrong(row, column.field, Mistake.of("column_twice", letter=letter(index)))
         else:
             places[index] = column
             table.columns[column.field] = f"{letter(index)} {text}"
     for column in columns:
         if column.required and column.field not in table.columns:
-            table.wrong(row, f"{column.field} ({column.zh})", "the column is missing; add it")
+            table.wrong(row, f"{column.field} ({column.zh})", Mistake.of("column_missing"))
     if table.problems:
         raise ConfigError(table.problems)  # nothing below can be read
     return places
@@ -183,11 +196,11 @@ def _record(table: Table, row: int, texts: list[str], places: dict[int, Column])
         if not text:
             continue
         if column is None:
-            problem = Problem(table.file, row, letter(index), f"{text[:40]!r} stands outside the table")
-            table.problems.append(problem)
+            outside = Mistake.of("outside_table", text=text[:40])
+            table.problems.append(Problem(table.file, row, letter(index), outside))
         elif text in _FAILED or len(text) > MAX_CELL:
-            failed = f"holds the spreadsheet's error {text}"
-            long = f"{len(text)} characters; at most {MAX_CELL}"
+            failed = Mistake.of("cell_failed", text=text[:40])
+            long = Mistake.of("cell_long", count=len(text), most=MAX_CELL)
             table.wrong(row, column.field, failed if text in _FAILED else long)
             record.unreadable.add(column.field)
         else:
@@ -216,12 +229,12 @@ def _csv_rows(path: Path, data: bytes) -> Iterator[Sequence[object]]:
         except UnicodeDecodeError:
             continue
     else:
-        raise ConfigError([Problem(str(path), None, "", "is neither UTF-8 nor GB 18030 text")])
+        raise _refused(path, "not_text")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         yield from reader
     except csv.Error as error:
-        raise ConfigError([Problem(str(path), reader.line_num, "", f"is not valid CSV: {error}")]) from None
+        raise _refused(path, "not_csv", reader.line_num, why=error) from None
 
 
 def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
@@ -231,8 +244,7 @@ def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(part.file_size for part in archive.infolist()) > MAX_UNPACKED:
-                text = f"unpacks to more than {MAX_UNPACKED >> 20} MiB"
-                raise ConfigError([Problem(str(path), None, "", text)])
+                raise _refused(path, "unpacks_large", most=MAX_UNPACKED >> 20)
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
         try:
             return {
@@ -243,5 +255,8 @@ def _xlsx_sheets(path: Path, data: bytes) -> dict[str, list[Sequence[object]]]:
             book.close()
     except (*_DAMAGED, InvalidFileException) as error:
         what = " ".join(str(error).split())[:120]
-        text = f"is no XLSX file; save it as one, without a password ({what})"
-        raise ConfigError([Problem(str(path), None, "", text)]) from None
+        raise _refused(path, "not_xlsx", why=what) from None
+
+
+def _refused(path: Path, code: str, line: int | None = None, **values: object) -> ConfigError:
+    return ConfigError([Problem(str(path), line, "", Mistake.of(code, **values))])

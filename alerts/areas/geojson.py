@@ -14,6 +14,7 @@ from shapely import STRtree, is_valid_reason
 from shapely.errors import GEOSException
 from shapely.geometry import MultiPolygon, Point, Polygon, mapping, shape
 
+from alerts.mistakes import Mistake
 from towerwatch.errors import ConfigError, Problem
 from towerwatch.yamlconfig import nearest
 
@@ -94,18 +95,22 @@ def read_areas(path: Path) -> tuple[AreaShape, ...]:
 def _features(path: Path) -> list[Any]:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ConfigError([Problem(str(path), None, "", f"is larger than {MAX_BYTES >> 20} MiB")])
+            raise _refused(path, "file_large", most=MAX_BYTES >> 20)
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ConfigError([Problem(str(path), None, "", f"cannot be read: {error.strerror}")]) from None
+        raise _refused(path, "file_unreadable", why=error.strerror) from None
     except json.JSONDecodeError as error:
-        raise ConfigError([Problem(str(path), error.lineno, "", f"is not valid JSON: {error.msg}")]) from None
+        raise _refused(path, "not_json", error.lineno, why=error.msg) from None
     except (ValueError, RecursionError):  # no text, nested without end, or a number of thousands of digits
-        raise ConfigError([Problem(str(path), None, "", "is no GeoJSON text in UTF-8")]) from None
+        raise _refused(path, "not_geojson") from None
     features = document.get("features") if isinstance(document, dict) else None
     if not isinstance(features, list) or not features:
-        raise ConfigError([Problem(str(path), None, "features", "is no FeatureCollection with features")])
+        raise ConfigError([Problem(str(path), None, "features", Mistake.of("no_collection"))])
     return features
+
+
+def _refused(path: Path, code: str, line: int | None = None, **values: object) -> ConfigError:
+    return ConfigError([Problem(str(path), line, "", Mistake.of(code, **values))])
 
 
 def _area(path: Path, number: int, feature: Any, problems: list[Problem]) -> AreaShape | None:
@@ -113,7 +118,7 @@ def _area(path: Path, number: int, feature: Any, problems: list[Problem]) -> Are
         problems.append(Problem(str(path), None, f"features[{number}]{key}", text))
 
     if not isinstance(feature, dict):
-        wrong("", "is no feature")
+        wrong("", Mistake.of("no_feature"))
         return None
     told = len(problems)
     properties = feature.get("properties") or {}
@@ -125,7 +130,7 @@ def _area(path: Path, number: int, feature: Any, problems: list[Problem]) -> Are
     except ValidationError as error:
         for item in error.errors():
             key = ".".join(map(str, item["loc"]))
-            text = "is missing" if item["type"] == "missing" else item["msg"]
+            text = Mistake.of("missing") if item["type"] == "missing" else item["msg"]
             wrong(f".properties.{key}", text)
     polygon = _polygon(feature.get("geometry"), wrong)
     if says is None or polygon is None or len(problems) > told:
@@ -136,20 +141,20 @@ def _area(path: Path, number: int, feature: Any, problems: list[Problem]) -> Are
 def _polygon(geometry: Any, wrong: Any) -> Polygon | MultiPolygon | None:
     kind = geometry.get("type") if isinstance(geometry, dict) else None
     if kind not in {"Polygon", "MultiPolygon"}:
-        wrong(".geometry", f"should be a Polygon or MultiPolygon, is {kind or 'none'}")
+        wrong(".geometry", Mistake.of("geometry_kind", kind=kind or "none"))
         return None
     try:
         polygon = shape(geometry)
     except (GEOSException, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        wrong(".geometry.coordinates", f"is no polygon: {' '.join(str(error).split())[:120]}")
+        wrong(".geometry.coordinates", Mistake.of("no_polygon", why=" ".join(str(error).split())[:120]))
         return None
     if polygon.is_empty or not polygon.is_valid:
-        wrong(".geometry", f"is no valid polygon: {is_valid_reason(polygon)}")
+        wrong(".geometry", Mistake.of("polygon_invalid", why=is_valid_reason(polygon)))
         return None
     west, south, east, north = polygon.bounds
     if not (-180 <= west <= east <= 180 and -90 <= south <= north <= 90):
-        text = f"reaches from {west:g},{south:g} to {east:g},{north:g}: write longitude, latitude in degrees"
-        wrong(".geometry", text)
+        reach = f"from {west:g},{south:g} to {east:g},{north:g}"
+        wrong(".geometry", Mistake.of("not_degrees", reach=reach))
         return None
     return polygon  # type: ignore[return-value]  # one of the two, by its kind
 
@@ -159,7 +164,7 @@ def _twice(path: Path, found: Iterable[tuple[int, AreaShape]]) -> Iterator[Probl
     for number, area in found:
         first = seen.setdefault(area.id, number)
         if first != number:
-            text = f"{area.id} is that of features[{first}] too"
+            text = Mistake.of("area_twice", area=area.id, first=first)
             yield Problem(str(path), None, f"features[{number}].properties.id", text)
 
 
@@ -183,13 +188,13 @@ def _misplaced(path: Path, number: int, area: AreaShape, by_id: dict[str, AreaSh
     key = f"features[{number}].properties.parent"
     parent = by_id.get(area.parent)
     if parent is None:
-        yield Problem(
-            str(path), None, key, f"there is no area {area.parent!r}{nearest(area.parent, list(by_id))}"
-        )
+        hint = nearest(area.parent, list(by_id))
+        yield Problem(str(path), None, key, Mistake.of("no_area", area=area.parent, hint=hint))
     elif ORDER[parent.level] >= ORDER[area.level]:
-        yield Problem(str(path), None, key, f"{parent.id} is a {parent.level}, no larger than a {area.level}")
+        text = Mistake.of("parent_small", parent=parent.id, level=parent.level, own=area.level)
+        yield Problem(str(path), None, key, text)
     elif not parent.polygon.intersects(area.polygon.representative_point()):
-        yield Problem(str(path), None, key, f"{area.id} does not lie in {parent.id}")
+        yield Problem(str(path), None, key, Mistake.of("parent_elsewhere", area=area.id, parent=parent.id))
 
 
 class AreaIndex:

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alerts.catalogue.model import DepartmentId
+from alerts.mistakes import Mistake
 from alerts.sheets import Column, raise_problems, read_sheets, read_table, sheet_named, validated
 from towerwatch.calendars.calendar import DAY_NAMES
 
@@ -40,8 +41,7 @@ def _days(value: object) -> object:
     for part in (piece.strip() for piece in text.split(",")):
         first, _dash, last = part.partition("-")
         if first not in DAY_NAMES or (last or first) not in DAY_NAMES:
-            msg = f"{value!r}: write mon-fri, or sat,sun"
-            raise ValueError(msg)
+            raise ValueError(Mistake.of("days_bad", value=value))
         begin, end = DAY_NAMES.index(first), DAY_NAMES.index(last or first)
         found.update(DAY_NAMES[at % 7] for at in range(begin, end + 1 if end >= begin else end + 8))
     return ",".join(day for day in DAY_NAMES if day in found)
@@ -49,8 +49,7 @@ def _days(value: object) -> object:
 
 def _hours(value: str) -> str:
     if value and (not _HOURS.fullmatch(value) or value[:5] == value[6:]):
-        msg = f"{value!r}: write 08:00-20:00; 20:00-08:00 goes on into the next day"
-        raise ValueError(msg)
+        raise ValueError(Mistake.of("hours_bad", value=value))
     return value
 
 
@@ -59,8 +58,7 @@ def _day(value: object) -> object:
     if isinstance(value, str):
         found = re.fullmatch(r"(?:the date )?(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:T00:00:00)?", value)
         if found is None:
-            msg = f"{value!r} is no date; write 2026-10-01"
-            raise ValueError(msg)
+            raise ValueError(Mistake.of("date_bad", value=value))
         return date(*map(int, found.groups()))
     return value
 
@@ -85,8 +83,7 @@ class ShiftRow(BaseModel):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.first_day and self.last_day and self.first_day > self.last_day:
-            msg = f"{self.first_day} is after the last day, {self.last_day}"
-            raise ValueError(msg)
+            raise ValueError(Mistake.of("days_turned", first=self.first_day, last=self.last_day))
         return self
 
     def covers(self, local: datetime) -> bool:
@@ -122,7 +119,7 @@ def read_roster(path: Path, areas: set[str]) -> tuple[ShiftRow, ...]:
         if row is None:
             continue
         if row.area not in areas:
-            table.wrong(record.row, "area", f"there is no area {row.area!r}")
+            table.wrong(record.row, "area", Mistake.of("no_area", area=row.area, hint=""))
         rows.append(row)
     raise_problems(table.problems)
     return tuple(rows)

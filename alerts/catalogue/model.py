@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
 from alerts.messages import Kind
+from alerts.mistakes import Mistake
 from towerwatch.calendars.limits import Limit, Unit
 from towerwatch.yamlconfig import StrictModel, nearest
 
@@ -66,7 +67,12 @@ _FLAGS = {
 
 
 def _limit(value: object) -> object:
-    return value if isinstance(value, Limit) else Limit.parse(str(value))
+    if isinstance(value, Limit):
+        return value
+    try:
+        return Limit.parse(str(value))
+    except ValueError as error:
+        raise ValueError(Mistake.of("limit_bad", said=error)) from None
 
 
 def _severity(value: object) -> object:
@@ -78,8 +84,7 @@ def _flag(value: object) -> object:
         return value
     found = _FLAGS.get(str(value).lower())
     if found is None:
-        msg = f"{value!r}: write yes or no"
-        raise ValueError(msg)
+        raise ValueError(Mistake.of("flag_bad", value=value))
     return found
 
 
@@ -102,8 +107,7 @@ def _notice(value: object) -> object:
         return value
     who, colon, how = value.replace("：", ":").partition(":")  # noqa: RUF001 - the full-width colon
     if not colon or not how.strip():
-        msg = f"{value!r}: write who and how, such as department:wecom"
-        raise ValueError(msg)
+        raise ValueError(Mistake.of("notice_bad", value=value))
     who = who.strip()
     return {"who": _WHO_WORDS.get(who, who), "how": how.strip()}
 
@@ -119,8 +123,7 @@ DEPARTMENT_PATTERN = r"^[^\s,，、;；\x00-\x1f]{1,64}$"  # noqa: RUF001 - the 
 def department_id(value: str) -> str:
     """Return a department's id; raise ValueError for what is none."""
     if not re.fullmatch(DEPARTMENT_PATTERN, value):
-        msg = f"{value[:70]!r} is no id of a department: 1 to 64 characters, no blanks, commas or semicolons"
-        raise ValueError(msg)
+        raise ValueError(Mistake.of("department_id_bad", value=value[:70]))
     return value
 
 
@@ -257,20 +260,18 @@ def faults(
     for at, item in enumerate(items):
         for kind in item.kinds:
             if filed.setdefault(kind, item.code) != item.code:
-                yield Fault(
-                    "item", at, "kinds", f"alerts of kind {kind} are filed under {filed[kind]} already"
-                )
+                yield Fault("item", at, "kinds", Mistake.of("kind_taken", kind=kind, item=filed[kind]))
     known = [row.id for row in departments]
     for at, flow in enumerate(flows):
         for field, names in (("department", (flow.department,)), ("along", flow.along)):
             for name in names:
                 if name not in known:
-                    text = f"there is no department {name!r}{nearest(name, known)}"
+                    text = Mistake.of("no_department", name=name, hint=nearest(name, known))
                     yield Fault("flow", at, field, text)
         if flow.department in flow.along:
-            yield Fault("flow", at, "along", f"{flow.department} is in charge already")
+            yield Fault("flow", at, "along", Mistake.of("in_charge_already", name=flow.department))
         if len(set(flow.along)) < len(flow.along):
-            yield Fault("flow", at, "along", "names a department twice")
+            yield Fault("flow", at, "along", Mistake.of("department_again"))
         yield from _late(at, flow)
 
 
@@ -280,16 +281,17 @@ def _twice(
     seen: dict[str, int] = {}
     for at, value in enumerate(values):
         if seen.setdefault(value, at) != at:
-            yield Fault(of, at, field, f"{value} is there already")
+            yield Fault(of, at, field, Mistake.of("there_already", value=value))
 
 
 def _late(at: int, flow: Flow) -> Iterator[Fault]:
     """Refuse a step that may take longer than the closing, where the two can be compared."""
     for field, limit in (("accept", flow.accept), ("arrive", flow.arrive)):
         if limit is not None and _longer(limit, flow.close):
-            yield Fault("flow", at, field, f"{limit} is longer than the {flow.close} to close")
+            yield Fault("flow", at, field, Mistake.of("longer_than_close", limit=limit, other=flow.close))
     if flow.arrive is not None and _longer(flow.accept, flow.arrive):
-        yield Fault("flow", at, "accept", f"{flow.accept} is longer than the {flow.arrive} to arrive")
+        text = Mistake.of("longer_than_arrive", limit=flow.accept, other=flow.arrive)
+        yield Fault("flow", at, "accept", text)
 
 
 _MINUTES = {Unit.MINUTES: 1, Unit.HOURS: 60, Unit.DAYS: 1440}

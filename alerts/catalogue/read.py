@@ -8,6 +8,7 @@ from pathlib import Path
 from alerts.catalogue.document import read_yaml
 from alerts.catalogue.model import Catalogue
 from alerts.catalogue.rows import read_rows
+from alerts.mistakes import Mistake
 from towerwatch.errors import ConfigError, Problem
 
 READERS = {".yaml": read_yaml, ".yml": read_yaml, ".csv": read_rows, ".xlsx": read_rows}
@@ -22,7 +23,7 @@ def read_catalogue(path: Path) -> Catalogue:
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
-        msg = f"a catalogue is a file that ends in {', '.join(READERS)}"
+        msg = Mistake.of("file_ending", endings=", ".join(READERS))
         raise ConfigError([Problem(str(path), None, "", msg)])
     return reader(path)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from alerts.catalogue.columns import DEPARTMENT_COLUMNS, DEPARTMENT_SHEETS, FLOW_COLUMNS, FLOW_SHEETS
 from alerts.catalogue.model import Catalogue, Category, Department, Fault, Flow, Item, faults, split_words
+from alerts.mistakes import Mistake
 from alerts.sheets import (
     Model,
     Record,
@@ -140,9 +141,7 @@ class _Reader:
         found = known[code]
         for key, value in values.items():
             if (split_words(value) if key == "kinds" else value) != getattr(found, key):
-                text = (
-                    f"{value!r} differs from row {self.first_row[code]}; say it the same, or leave it blank"
-                )
+                text = Mistake.of("cell_differs", value=value, row=self.first_row[code])
                 self.table.wrong(record.row, names[key], text)
         return found
 
@@ -151,15 +150,15 @@ class _Reader:
         text = record.values.get(of, "")
         if not text:
             if not before and of not in record.unreadable:
-                self.table.wrong(record.row, of, "is missing")
+                self.table.wrong(record.row, of, Mistake.of("missing"))
             return before or None
         if not (text.isascii() and text.isdigit() and len(text) <= len(above) + 2):
-            kinds = f"two digits, or {len(above) + 2} with those above" if above else "two digits"
-            self.table.wrong(record.row, of, f"{text!r} is no code; write {kinds}")
+            kind = "code_bad_below" if above else "code_bad"
+            self.table.wrong(record.row, of, Mistake.of(kind, text=text, digits=len(above) + 2))
             return None
         code = above + text.zfill(2) if len(text) <= 2 else text.zfill(len(above) + 2)
         if not code.startswith(above):
-            self.table.wrong(record.row, of, f"{text} does not belong under {above}")
+            self.table.wrong(record.row, of, Mistake.of("code_elsewhere", text=text, above=above))
             return None
         return code
 

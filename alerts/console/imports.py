@@ -85,7 +85,7 @@ def _show_problems(result: Node, error: ConfigError, page: Dialogs) -> None:
         [
             plain(str(problem.line) if problem.line is not None else "", NUMBER),
             plain(problem.key),
-            plain(problem.message, "tw-detail"),
+            plain(words.mistake(problem.message), "tw-detail"),
         ]
         for problem in problems[:SHOWN]
     ]

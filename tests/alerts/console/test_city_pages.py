@@ -222,6 +222,7 @@ def test_a_catalogue_is_searched_and_a_new_one_goes_in_whole_or_not_at_all(
         await hand_in(client, "bad.xlsx", bad)
         assert "发现 2 处问题" in texts_of(client)
         assert "K severity" in texts_of(client)
+        assert "工作小时" in texts_of(client)
         await hand_in(client, "good.xlsx", good)
         assert "1 个大类、1 个小类、1 个流程" in texts_of(client)
         assert catalogues.get().version == 1
