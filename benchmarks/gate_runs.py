@@ -1,7 +1,8 @@
 """The same pictures through the box's pipeline twice, with the change gate and without.
 
-Pictures are rendered, encoded as H.264 key frames and decoded as a camera's are; each is shown to the
-shipped model once, and both pipelines are told what it found: they differ by the gate alone.
+Pictures are rendered, encoded as H.264 key frames and decoded as a camera's are. Without the gate the
+shipped model is shown each of them as a whole; with it, those that have changed, and of them the part that
+the rules' zones need: what both pipelines differ by is what a box saves.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.traffic_runs import PlayedDetector, record_of
+from benchmarks.traffic_runs import record_of
 from edge.config import CameraConfig, GateConfig
 from edge.episode import EpisodePhase
 from edge.gate import Why
@@ -171,16 +172,14 @@ def still_of(truth: SceneTruth) -> tuple[bool, ...]:
 def run_pictures(
     name: str, camera: CameraConfig, frames: Iterable[Frame], detector: Detector, still: Sequence[bool]
 ) -> GateRun:
-    """Show every picture to the model once, and what it finds to both pipelines."""
-    played = PlayedDetector(detector.name, detector.precision, tuple(detector.labels))
+    """Run both pipelines over the same pictures."""
     ungated = camera.model_copy(update={"gate": GateConfig(enabled=False)})
     pipelines = {
-        gated: CameraPipeline(config, {"vehicle": played}, counted_ids(name, str(gated)))
+        gated: CameraPipeline(config, {"vehicle": detector}, counted_ids(name, str(gated)))
         for gated, config in ((False, ungated), (True, camera))
     }
     run = GateRun(name, looks=pipelines[True].looks)
     for index, frame in enumerate(frames):
-        played.found = detector.detect([frame.image])[0]
         spared = run.looks[Why.UNCHANGED]
         run.ungated += _opened(pipelines[False], frame)
         run.gated += _opened(pipelines[True], frame)
