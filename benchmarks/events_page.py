@@ -52,29 +52,30 @@ junction that moves, gives no alert of any rule.
 """
 
 
-def write_page(content: Mapping[str, Any], path: Path, sections: Sequence[str] = ()) -> None:
-    """Write the page from a benchmark's document, and the sections that parts add to it."""
+def write_page(content: Mapping[str, Any], path: Path) -> None:
+    """Write the page from a benchmark's document."""
     rows: list[Row] = content["rows"]
-    parts = [HEAD, _how(content)]
+    played: dict[str, Any] = content["parts"]
+    parts = [HEAD, *(_how(name, part) for name, part in played.items()), ""]
     for kind in sorted({row["kind"] for row in rows}):
         own = [row for row in rows if row["kind"] == kind]
         parts += [f"## {NAMES.get(kind, kind)}\n", _table(own), _demands(kind, own[0]), _fails(own[0])]
-    parts += [*sections, _silent(content["silent"]), _missed(content["missed"]), REAL]
+    silent = sum((Counter(part["silent"]) for part in played.values()), Counter[str]())
+    parts += [*(part["page"] for part in played.values()), _silent(silent), _missed(content["missed"]), REAL]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(part for part in parts if part), encoding="utf-8")
 
 
-def _how(content: Mapping[str, Any]) -> str:
-    machine, form = content["machine"], "quick" if content["quick"] else "full"
-    text = (
-        f"This page: the {form} set of {' and '.join(content['parts'])}, seed {content['seed']}, on "
-        f"{machine['cores']} cores of {machine['cpu']}."
-    )
-    for name, model in content["figures"].items():
-        ships = content["shipped"][name]
-        now = "which ships" if model.startswith(f"{ships} ") else f"**{ships} ships now**"
-        text += f" Errors of the {name} detector: {model}, {now}."
-    return text + "\n"
+def _how(name: str, part: Mapping[str, Any]) -> str:
+    form = "quick" if part["quick"] else "full"
+    scenes, planned = part["scenes"], part["scenes_of_set"]
+    much = f"the {form} set" if scenes == planned else f"**{scenes} of {planned} scenes** of the {form} set"
+    text = f"- {name}: {much}, seed {part['seed']}, on {part['cores']} cores of {part['cpu']}"
+    if part["figures"] is not None:
+        ships = part["shipped"]
+        now = "which ships" if part["figures"].startswith(f"{ships} ") else f"**{ships} ships now**"
+        text += f"; errors of {part['figures']}, {now}"
+    return text + "."
 
 
 def _cell(row: Row, name: str, digits: int) -> str:

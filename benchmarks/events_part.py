@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +24,7 @@ from rich.progress import Progress
 
 from benchmarks.machine import usable_cores
 from edge.score import Judged, JudgedEvent
-from edge.score_rows import ScoreRow, rows_of
+from edge.score_rows import ScoreRow
 from towerwatch.errors import ConfigError
 
 Plan = TypeVar("Plan")
@@ -41,10 +40,12 @@ class PartResult:
         missed: the events that no alert told of.
         facts: figures that fit no row, JSON-able; they stand in the document under their own names.
         page: Markdown that the part adds to ``docs/accuracy.md``, headings of level 2, or nothing.
+        scenes: how many scenes are in it, of how many that make the set.
 
     """
 
     rows: tuple[ScoreRow, ...]
+    scenes: tuple[int, int]
     silent: Counter[str] = field(default_factory=Counter)
     missed: tuple[JudgedEvent, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
@@ -59,15 +60,17 @@ class Part(Protocol):
 
     FIGURES: str | None
 
-    def run(self, seed: int, folder: Path, *, quick: bool) -> PartResult:
-        """Run the scenes that ``folder`` does not hold; ``quick``: a stated part of them."""
+    def run(self, seed: int, folder: Path, *, quick: bool, kept: bool = False) -> PartResult:
+        """Run the scenes that ``folder`` does not hold; ``quick``: a stated part of them.
+
+        ``kept``: run none, and take those that it holds.
+        """
         ...
 
 
-def result_of(judged: Judged) -> PartResult:
-    """Return the figures of one comparison."""
-    missed = tuple(one for one in judged.events if one.alert is None)
-    return PartResult(rows_of(judged), judged.silent, missed)
+def missed_of(judged: Judged) -> tuple[JudgedEvent, ...]:
+    """Return the events that no alert told of."""
+    return tuple(one for one in judged.events if one.alert is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +109,11 @@ def played_with(name: str, folder: Path) -> Figures:
     return kept
 
 
-def gathered(folders: Sequence[Path]) -> Path:
-    """Return the first folder, after copying into it what the others hold beside it.
-
-    Raises:
-        ConfigError: two were played with different figures.
-
-    """
-    first, *others = folders
-    first.mkdir(parents=True, exist_ok=True)
-    for path in (path for folder in others for path in sorted(folder.glob("*.json"))):
-        target = first / path.name
-        if not target.exists():
-            shutil.copyfile(path, target)
-        elif path.name.startswith("figures-") and target.read_bytes() != path.read_bytes():
-            msg = f"{path} and {target} differ: what was played with other figures does not go together"
-            raise ConfigError(msg)
-    return first
-
-
 def play_all(
     what: str, plans: Sequence[Plan], done_or_run: Callable[[Plan, Path], object], folder: Path
 ) -> None:
     """Play plans on all cores, each unless its result lies in ``folder``, with progress on the terminal."""
-    jobs = min(usable_cores(), len(plans))
+    jobs = max(1, min(usable_cores(), len(plans)))
     with (
         Progress(console=Console(stderr=True), transient=True) as progress,
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,

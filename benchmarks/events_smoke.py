@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from benchmarks.events_part import PartResult
+from benchmarks.events_part import PartResult, missed_of, play_all
 from benchmarks.events_traffic import read_alerts
-from benchmarks.machine import usable_cores
 from benchmarks.smoke_runs import PIXEL_SIZE, PLAYED_SIZE, Sight, SmokeRun, run_tower
 from edge.score import Judged, JudgedEvent, judge
 from edge.score_rows import ScoreRow, row_of, rows_of
@@ -99,27 +93,19 @@ def by_distance(away: Mapping[JudgedEvent, float]) -> list[ScoreRow]:
     return rows
 
 
-def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
+def run(seed: int, folder: Path, *, quick: bool, kept: bool = False) -> PartResult:
     """Run the towers that ``folder`` does not hold; a part of the benchmark of events."""
-    plans = quick_plan(seed) if quick else full_plan(seed)
-    _run_all(plans, folder)
+    plans = every = quick_plan(seed) if quick else full_plan(seed)
+    if kept:
+        plans = [plan for plan in every if (folder / f"{plan.name}.alerts.json").exists()]
+    else:
+        play_all("towers", plans, done_or_run, folder)
     played, pixels = _sum(plans, folder, pixels=False), _sum(plans, folder, pixels=True)
     rows = [*rows_of(played[0]), *by_distance(played[1])]
     rows += [row_of("smoke", name, pixels[0]) for name in sorted(pixels[0].watched_s)]
-    missed = tuple(one for one in played[0].events if one.alert is None)
-    return PartResult(tuple(rows), played[0].silent, missed, page=_page(pixels[0]))
-
-
-def _run_all(plans: Sequence[SmokeRun], folder: Path) -> None:
-    jobs = min(usable_cores(), len(plans))
-    with (
-        Progress(console=Console(stderr=True), transient=True) as progress,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-    ):
-        task = progress.add_task("towers", total=len(plans))
-        done: Iterable[None] = pool.map(done_or_run, plans, [folder] * len(plans))
-        for _ in done:
-            progress.advance(task)
+    return PartResult(
+        tuple(rows), (len(plans), len(every)), played[0].silent, missed_of(played[0]), page=_page(pixels[0])
+    )
 
 
 def _sum(plans: Sequence[SmokeRun], folder: Path, *, pixels: bool) -> tuple[Judged, dict[JudgedEvent, float]]:

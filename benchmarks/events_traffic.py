@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
-from multiprocessing import get_context
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
-from benchmarks.events_part import PartResult, result_of
-from benchmarks.machine import usable_cores
+from benchmarks.events_part import PartResult, missed_of, play_all
 from benchmarks.traffic_runs import RULES, TrafficRun, run_scene
 from edge.score import AlertRecord, Judged, judge
+from edge.score_rows import rows_of
 from streams.simulator.truth import read_truth, write_truth
 
 FIGURES: str | None = "vehicle"
 HOUR_S = 3600.0
 CONDITIONS = ("day", "night", "rain")
-Report = Callable[[int], None]
 
 
 def full_plan(seed: int) -> list[TrafficRun]:
@@ -51,17 +45,25 @@ def quick_plan(seed: int) -> list[TrafficRun]:
     ]
 
 
-def done_or_run(plan: TrafficRun, folder: Path) -> str:
-    """Run a scene, unless its result lies in ``folder``; return the name under which it lies there."""
-    name = f"{plan.scene}-{plan.condition}-{plan.seed}-{plan.seconds:g}"
-    alerts_path = folder / f"{name}.alerts.json"
+def result_of(plan: TrafficRun, folder: Path) -> Path:
+    """Return where the alerts of a scene lie once it was run."""
+    return folder / f"{plan.scene}-{plan.condition}-{plan.seed}-{plan.seconds:g}.alerts.json"
+
+
+def done_or_run(plan: TrafficRun, folder: Path) -> None:
+    """Run a scene, unless its result lies in ``folder``."""
+    alerts_path = result_of(plan, folder)
     if not alerts_path.exists():
         truth, alerts = run_scene(plan)
-        write_truth(replace(truth, frames=()), folder / f"{name}.truth.json")
+        write_truth(replace(truth, frames=()), truth_beside(alerts_path))
         partial = alerts_path.with_suffix(".part")
         partial.write_text(json.dumps([asdict(one) for one in alerts], default=str), encoding="utf-8")
         partial.replace(alerts_path)
-    return name
+
+
+def truth_beside(alerts: Path) -> Path:
+    """Return where the truth lies that belongs to a file of alerts."""
+    return alerts.with_name(alerts.name.replace(".alerts.", ".truth."))
 
 
 def read_alerts(path: Path) -> list[AlertRecord]:
@@ -80,36 +82,30 @@ def read_alerts(path: Path) -> list[AlertRecord]:
     ]
 
 
-def run_all(plans: Sequence[TrafficRun], folder: Path, jobs: int, report: Report) -> dict[str, Judged]:
-    """Run scenes on ``jobs`` cores; return the comparison for each kind of rule.
+def judged_by_kind(plans: Sequence[TrafficRun], folder: Path) -> dict[str, Judged]:
+    """Compare the alerts of scenes that were run with their truth, for each kind of rule.
 
-    Kinds are kept apart so that no rule is credited with hours in which it did not watch. What lies
-    in ``folder`` from before is not run again.
+    Kinds are kept apart so that no rule is credited with hours in which it did not watch.
     """
     total: dict[str, Judged] = {}
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        names: Iterable[str] = pool.map(done_or_run, plans, [folder] * len(plans))
-        for number, (plan, name) in enumerate(zip(plans, names, strict=True), 1):
-            truth = read_truth(folder / f"{name}.truth.json")
-            kind = str(RULES[plan.scene]["kind"])
-            total[kind] = total.get(kind, Judged()) + judge(
-                truth, read_alerts(folder / f"{name}.alerts.json")
-            )
-            report(number)
+    for plan in plans:
+        alerts = result_of(plan, folder)
+        kind = str(RULES[plan.scene]["kind"])
+        total[kind] = total.get(kind, Judged()) + judge(read_truth(truth_beside(alerts)), read_alerts(alerts))
     return total
 
 
-def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
-    """Run the traffic scenes, with progress on the terminal; a part of the benchmark of events."""
-    plans = quick_plan(seed) if quick else full_plan(seed)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("streets and roads", total=len(plans))
-        judged = run_all(
-            plans, folder, min(usable_cores(), len(plans)), lambda done: progress.update(task, completed=done)
-        )
-    results = [result_of(judged[kind]) for kind in sorted(judged)]
+def run(seed: int, folder: Path, *, quick: bool, kept: bool = False) -> PartResult:
+    """Run the traffic scenes; a part of the benchmark of events."""
+    plans = every = quick_plan(seed) if quick else full_plan(seed)
+    if kept:
+        plans = [plan for plan in every if result_of(plan, folder).exists()]
+    else:
+        play_all("streets and roads", plans, done_or_run, folder)
+    judged = judged_by_kind(plans, folder)
     return PartResult(
-        rows=tuple(row for result in results for row in result.rows),
-        silent=sum((result.silent for result in results), Counter()),
-        missed=tuple(one for result in results for one in result.missed),
+        rows=tuple(row for kind in sorted(judged) for row in rows_of(judged[kind])),
+        scenes=(len(plans), len(every)),
+        silent=sum((one.silent for one in judged.values()), Counter()),
+        missed=tuple(event for kind in sorted(judged) for event in missed_of(judged[kind])),
     )

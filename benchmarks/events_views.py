@@ -211,10 +211,13 @@ def done_or_run(plan: ViewRun, folder: Path) -> None:
         partial.replace(target)
 
 
-def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
+def run(seed: int, folder: Path, *, quick: bool, kept: bool = False) -> PartResult:
     """Play what ``folder`` does not hold; a part of the benchmark of events."""
-    plans = plan_of(seed, quick=quick)
-    play_all("views", plans, done_or_run, folder)
+    plans = every = plan_of(seed, quick=quick)
+    if kept:
+        plans = [plan for plan in every if (folder / f"{plan.name}.json").exists()]
+    else:
+        play_all("views", plans, done_or_run, folder)
     kept = {plan: json.loads((folder / f"{plan.name}.json").read_text(encoding="utf-8")) for plan in plans}
     told = Counter(dict.fromkeys(BLINDNESS, 0))
     for plan, result in kept.items():
@@ -233,11 +236,15 @@ def run(seed: int, folder: Path, *, quick: bool) -> PartResult:
         "false_reports_in_50_hours": None if rate is None else rate.value,
         "false_reports_in_50_hours_95": _interval(rate),
     }
-    return PartResult((), facts={"views": views}, page=page_of(views))
+    return PartResult((), (len(plans), len(every)), facts={"views": views}, page=page_of(views))
 
 
 def _interval(one: Estimate | None) -> list[float] | None:
     return None if one is None else [round(one.low, 4), round(one.high, 4)]
+
+
+def _brackets(interval: list[float] | None, digits: int) -> str:
+    return "" if interval is None else f" ({interval[0]:.{digits}f} to {interval[1]:.{digits}f})"
 
 
 def page_of(views: dict[str, Any]) -> str:
@@ -255,13 +262,14 @@ def page_of(views: dict[str, Any]) -> str:
         "|---|---|---|",
     ]
     for name, count in views["told"].items():
-        low, high = views["told_frac_95"][name]
-        met = "met" if count == trials else "**not met**"
-        lines.append(f"| {name} | {count} ({low:.3f} to {high:.3f}) | {met} |")
-    rate, (low, high) = views["false_reports_in_50_hours"], views["false_reports_in_50_hours_95"]
-    met = "met" if rate <= 1 else "**not met**"
-    lines.append(
-        f"\n- false reports in {hours:g} camera-hours of weather: {false}, {rate:.2g} in 50 hours"
-        f" ({low:.2g} to {high:.2g}), asked at most 1: {met}\n"
-    )
+        interval, met = views["told_frac_95"][name], "met" if count == trials else "**not met**"
+        lines.append(f"| {name} | {count}{_brackets(interval, 3)} | {met} |")
+    rate = views["false_reports_in_50_hours"]
+    if rate is not None:
+        within = _brackets(views["false_reports_in_50_hours_95"], 1)
+        met = "met" if rate <= 1 else "**not met**"
+        lines.append(
+            f"\n- false reports in {hours:g} camera-hours of weather: {false},"
+            f" {rate:.2g} in 50 hours{within}, asked at most 1: {met}\n"
+        )
     return "\n".join(lines)

@@ -1,9 +1,9 @@
 """Whether views that watch for smoke still can: night is told as what it is, not as blindness.
 
-A detector that learnt from pictures of the day finds one plume in five at half the light
+A detector that learnt from pictures of the day finds half as many plumes at half the light
 (``night`` in ``configs/errors/smoke.yaml``), and what it finds by infrared light nobody has measured. So a
-camera says for whom it does not watch, in the evening as in the morning by itself. After dusk a
-picture of one even surface is night, too, and no lens cap; for no longer than a night lasts.
+camera says when it does not watch for smoke, and in the morning that it does. After dusk a picture of
+one even surface is night, too, and no lens cap; for no longer than a night lasts.
 
 Pure: the light of pictures and their times come in, a state goes out.
 """

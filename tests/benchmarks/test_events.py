@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from benchmarks.events import main, with_parts
 from benchmarks.events_page import write_page
-from benchmarks.events_part import gathered, played_with, result_of
-from benchmarks.events_traffic import done_or_run, full_plan, quick_plan, run_all
+from benchmarks.events_part import played_with
+from benchmarks.events_traffic import (
+    done_or_run,
+    full_plan,
+    judged_by_kind,
+    quick_plan,
+    result_of,
+    truth_beside,
+)
 from benchmarks.traffic_runs import TrafficRun
-from edge.score import Judged
 from streams.simulator.truth import read_truth
 from towerwatch.errors import ConfigError
 
@@ -26,17 +36,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_scene_that_was_run_is_not_run_again(folder: Path) -> None:
-    (alerts,) = folder.glob("*.alerts.json")
+    alerts = result_of(ROAD, folder)
     before = alerts.stat().st_mtime_ns
-    name = done_or_run(ROAD, folder)
-    assert alerts.name == f"{name}.alerts.json"
+    done_or_run(ROAD, folder)
     assert alerts.stat().st_mtime_ns == before
-    truth = read_truth(folder / f"{name}.truth.json")
+    truth = read_truth(truth_beside(alerts))
     assert (truth.condition, truth.seconds) == ("rain", 60.0)
 
 
 def test_the_hours_of_a_scene_count_for_its_own_rule(folder: Path) -> None:
-    judged = run_all([ROAD], folder, 1, lambda _: None)
+    judged = judged_by_kind([ROAD], folder)
     assert set(judged) == {"blocked_road"}
     assert judged["blocked_road"].watched_s == {"rain": 60.0}
     assert not judged["blocked_road"].alerts
@@ -52,51 +61,67 @@ def test_the_plans_hold_what_they_say() -> None:
     assert not set(full_plan(1)) & set(full)
 
 
-def test_the_page_says_what_is_not_met(tmp_path: Path) -> None:
-    row = {
-        "kind": "blocked_road", "condition": "all", "events": 110, "false_alerts": 3, "repeated_alerts": 0,
-        "camera_days": 1.6, "false_causes": {"queue": 3}, "f1": 0.93, "start_rmse_s": 26.6,
-        "detected_frac": None, "false_share": None, "false_alerts_per_camera_day": None, "delay_s_mean": None,
-        "start_rmse_s_95": [20.0, 30.0],
-    }  # fmt: skip
-    machine = {"cores": 2, "cpu": "some processor"}
-    content = {
-        "quick": False, "seed": 0, "parts": ["traffic"], "machine": machine, "rows": [row],
-        "figures": {"vehicle": "vehicle@0.1.0 f32"}, "shipped": {"vehicle": "vehicle@0.2.0"},
-        "silent": {"queue": 7},
-        "missed": [{"camera": "arterial-rain-3", "kind": "blocked_road", "started_s": 10.0}],
-    }  # fmt: skip
+ROW = {
+    "part": "traffic", "kind": "blocked_road", "condition": "all", "events": 110, "false_alerts": 3,
+    "repeated_alerts": 0, "camera_days": 1.6, "false_causes": {"queue": 3}, "f1": 0.93, "start_rmse_s": 26.6,
+    "detected_frac": None, "false_share": None, "false_alerts_per_camera_day": None, "delay_s_mean": None,
+    "start_rmse_s_95": [20.0, 30.0],
+}  # fmt: skip
+PART = {
+    "quick": False, "seed": 0, "scenes": 20, "scenes_of_set": 77, "cores": 2, "cpu": "some processor",
+    "figures": "vehicle@0.1.0 f32", "shipped": "vehicle@0.2.0", "silent": {"queue": 7}, "page": "",
+}  # fmt: skip
+MISSED = {"part": "traffic", "camera": "arterial-rain-3", "kind": "blocked_road", "started_s": 10.0}
+TRAFFIC = {"parts": {"traffic": PART}, "rows": [ROW], "missed": [MISSED]}
+
+
+def test_the_page_says_what_is_not_met_and_what_was_not_played(tmp_path: Path) -> None:
     page = tmp_path / "accuracy.md"
-    write_page(content, page, ["## Views\n\nA part of its own.\n"])
+    write_page(TRAFFIC, page)
     text = page.read_text(encoding="utf-8")
     assert "F1: 0.93, asked at least 0.95: **not met**" in text
     assert "blocks: 110, asked at least 100: met" in text
     assert "3 on queue" in text
+    assert "7 queue" in text
     assert "1 in arterial-rain-3" in text
-    assert "A part of its own." in text
-    assert "the full set of traffic, seed 0" in text
+    assert "traffic: **20 of 77 scenes** of the full set, seed 0" in text
     assert "vehicle@0.1.0 f32, **vehicle@0.2.0 ships now**" in text
 
 
-def test_a_part_without_events_has_no_rows() -> None:
-    assert result_of(Judged()).rows == ()
+def test_parts_that_were_played_apart_make_one_page(tmp_path: Path) -> None:
+    views = {**PART, "scenes": 77, "figures": None, "shipped": None, "silent": {}, "page": "## Lost views\n"}
+    apart = {"parts": {"views": views, "traffic": {**PART, "seed": 4}}, "rows": [{**ROW, "events": 5}],
+             "missed": [], "views": {"trials": 50}}  # fmt: skip
+    both = with_parts(TRAFFIC, [apart])
+    assert both["rows"] == [ROW], "what was just played counts"
+    assert both["views"] == {"trials": 50}
+    write_page(both, tmp_path / "accuracy.md")
+    text = (tmp_path / "accuracy.md").read_text(encoding="utf-8")
+    assert "- views: the full set, seed 0, on 2 cores of some processor.\n" in text
+    assert "## Lost views" in text
 
 
-def test_parts_that_were_played_apart_come_together_unless_figures_differ(tmp_path: Path) -> None:
-    one, other, third = tmp_path / "one", tmp_path / "other", tmp_path / "third"
-    for folder, name in ((one, "smoke"), (other, "vehicle"), (third, "smoke")):
-        folder.mkdir()
-        assert played_with(name, folder).name == name
-        (folder / f"{folder.name}.alerts.json").write_text("[]")
-    assert gathered([one, other]) == one
-    assert {path.name for path in one.iterdir()} >= {
-        "one.alerts.json",
-        "other.alerts.json",
-        "figures-vehicle.json",
-    }
-    kept = third / "figures-smoke.json"
+def test_a_folder_is_good_for_one_state_of_the_figures(tmp_path: Path) -> None:
+    assert played_with("smoke", tmp_path) == played_with("smoke", tmp_path)
+    kept = tmp_path / "figures-smoke.json"
     kept.write_text(kept.read_text().replace('"sha256": "', '"sha256": "0'))
-    with pytest.raises(ConfigError, match="does not go together"):
-        gathered([one, third])
     with pytest.raises(ConfigError, match="name another folder"):
-        played_with("smoke", third)
+        played_with("smoke", tmp_path)
+
+
+def test_what_was_kept_is_told_without_playing_the_rest(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name.replace("-3-60.", "-3-3600.")).write_bytes(path.read_bytes())
+    runner, target = CliRunner(), tmp_path / "out.json"
+    app = typer.Typer()
+    app.command()(main)
+    asked = ["--json", str(target), "--kept", "--part", "traffic", "--resume", str(tmp_path)]
+    assert runner.invoke(app, asked).exit_code == 0
+    content = json.loads(target.read_text())
+    assert content["parts"]["traffic"]["scenes"] == 1
+    assert content["parts"]["traffic"]["scenes_of_set"] == len(full_plan(0))
+    broken = tmp_path / "broken.json"
+    broken.write_text("[]")
+    failed = runner.invoke(app, [*asked, "--with", str(broken)])
+    assert failed.exit_code == 2
+    assert "no document of this benchmark" in failed.output

@@ -31,4 +31,4 @@ def test_the_part_counts_what_was_played_and_says_what_is_not_met(
     assert (views["camera_hours"], sum(views["false_reports"].values())) == (50.0, 2)
     assert set(views["false_reports"]) == set(WEATHER)
     assert "| frozen | 49 (0.895 to 0.997) | **not met** |" in made.page
-    assert "2 in 50 hours (0.22 to 7.2), asked at most 1: **not met**" in made.page
+    assert "2 in 50 hours (0.2 to 7.2), asked at most 1: **not met**" in made.page
