@@ -64,13 +64,24 @@ class _Object:
     place_s: float
     place_at: datetime
     sightings: int = 1
+    _velocity: tuple[float, float] | None = None  # once it was asked for
 
     @property
     def length(self) -> float:
         return _length(self.box)
 
+    def passes(self, now_s: float, x: float, y: float) -> None:
+        """Add where it is now to where it was in the last seconds."""
+        self.history = [*[p for p in self.history if now_s - p[0] <= HISTORY_S][-30:], (now_s, x, y)]
+        self._velocity = None
+
     def velocity(self) -> tuple[float, float]:
         """Frame heights a second, least squares over the last seconds; zero while too young."""
+        if self._velocity is None:
+            self._velocity = self._fitted()
+        return self._velocity
+
+    def _fitted(self) -> tuple[float, float]:
         if len(self.history) < 2:
             return (0.0, 0.0)
         mean_t, mean_x, mean_y = (sum(p[i] for p in self.history) / len(self.history) for i in range(3))
@@ -192,7 +203,7 @@ class Tracker:
         one.votes[label] = one.votes.get(label, 0.0) + confidence
         one.box, one.confidence = box, confidence
         one.last_seen_at, one.last_seen_s = at, now_s
-        one.history = [*[p for p in one.history if now_s - p[0] <= HISTORY_S][-30:], (now_s, x, y)]
+        one.passes(now_s, x, y)
         one.sightings += 1
         if math.dist(one.place, (x, y)) > self.settings.still_bl * one.length:
             one.place, one.place_s, one.place_at = (x, y), now_s, at
