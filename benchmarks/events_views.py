@@ -38,8 +38,8 @@ FIGURES: str | None = None
 SIZE = (480, 270)
 LOOKS_S = (1.0, 3.5, 6.0, 8.5)  # within a visit
 BLIND_VISITS = 2
-FULL_TRIALS, QUICK_TRIALS = 50, 10
-WEATHER_HOURS, QUICK_HOURS = 5.0, 0.5  # of each kind
+FULL_TRIALS, QUICK_TRIALS = 50, 4
+WEATHER_HOURS, QUICK_HOURS = 5.0, 0.2  # of each kind
 RATE_HOURS = 50.0  # false reports are asked for in so many
 TOWERS = 5  # that the trials are shared among
 WEATHER = (
@@ -196,7 +196,7 @@ class ViewRun:
 
 
 def plan_of(seed: int, *, quick: bool) -> list[ViewRun]:
-    """Return 50 trials of each kind and 50 hours of weather; quick: 10 and 5."""
+    """Return 50 trials of each kind and 50 hours of weather; quick: 4 and 2."""
     trials, hours = (QUICK_TRIALS, QUICK_HOURS) if quick else (FULL_TRIALS, WEATHER_HOURS)
     weather = [ViewRun(seed, weather=name, hours=hours) for name in WEATHER]
     return [*weather, *(ViewRun(seed, number) for number in range(trials))]
