@@ -11,13 +11,15 @@ as the box itself reports it in health (p95 of each camera and health period)::
 
     streams, reports, lag_p95_ms_median, lag_p95_ms_max
 
-``incidents``: ``--cameras`` rendered cameras, a third each of the demo's scenes. From the capture of
+``incidents``: ``--cameras`` rendered cameras, a third each of the demo's scenes; with ``--quick`` all of
+its street, where cars may then stand for 15 s. From the capture of
 the picture that a message is about (for ``opened``: the one that confirmed the alert, so the rule's
 own time is not in it) until the message's effect can be read from the database, looked at every
-50 ms.  One object for each phase::
+50 ms. One object for each phase::
 
     phase, messages, p50_s, p95_s, p99_s, max_s
 
+``asked``: the p95 of ``opened`` beside its limit; it does not make the benchmark fail.
 ``broker`` and ``database`` name what was used; ``ok`` is false if a camera of ``incidents`` gave no
 alert, with the cameras in ``silent``.
 """
@@ -28,6 +30,7 @@ import queue
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,12 +51,12 @@ from towerwatch import demosite
 
 STREAMS = 4
 LOOK_S = 0.05
+ASKED_S = 2.0
 QUICK_PERIODS, FULL_PERIODS = 1, 4  # of health, after the first, which speaks of the start
+QUICK_HEALTH_S, FULL_HEALTH_S = 4.0, 30.0
 QUICK_CAMERAS, FULL_CAMERAS = 3, 30
-QUICK_SCENE_S, FULL_SCENE_S = 100.0, 240.0
-CLIP_S = 12
+QUICK_CLIP_S, FULL_CLIP_S = 4, 12
 WHOLE_FRAME = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98))
-_HEALTH_S = 30.0
 _START_S = 30.0
 _RENDER_S = 240.0
 
@@ -73,14 +76,15 @@ def analysis_cameras(port: int) -> list[Row]:
     ]
 
 
-def measure_analysis(folder: Path, periods: int, *, embedded: bool) -> Row:
+def measure_analysis(folder: Path, *, quick: bool, embedded: bool) -> Row:
     """Run four cameras and collect what the box says of their lag."""
+    periods, health_s = (QUICK_PERIODS, QUICK_HEALTH_S) if quick else (FULL_PERIODS, FULL_HEALTH_S)
     videos = folder / "analysis"
     videos.mkdir()
-    write_clip(videos / "street.mp4", CLIP_S, b_frames=2)
+    write_clip(videos / "street.mp4", QUICK_CLIP_S if quick else FULL_CLIP_S, b_frames=2)
     with Site(folder / "analysis-site", embedded=embedded) as site:
-        site.run_box("box-1", analysis_cameras(site.serve(videos)))
-        lags = health_lags(site.broker_port, periods, _START_S + (periods + 2) * _HEALTH_S)
+        site.run_box("box-1", analysis_cameras(site.serve(videos)), health_s)
+        lags = health_lags(site.broker_port, periods, _START_S + (periods + 2) * health_s)
     return {
         "streams": STREAMS,
         "reports": len(lags),
@@ -90,7 +94,7 @@ def measure_analysis(folder: Path, periods: int, *, embedded: bool) -> Row:
 
 
 def health_lags(port: int, periods: int, timeout_s: float) -> list[float]:
-    """Return the p95 of every camera in as many health messages; the first message is left out."""
+    """Return the p95 of every camera in as many health messages, after the first that has any."""
     messages: queue.Queue[HealthMessage] = queue.Queue()
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.on_connect = lambda client, *_: client.subscribe("towerwatch/v1/+/+/health")
@@ -102,10 +106,12 @@ def health_lags(port: int, periods: int, timeout_s: float) -> list[float]:
     lags: list[float] = []
     deadline = time.monotonic() + timeout_s
     try:
-        for index in range(periods + 1):
+        heard = -1  # the first message with a lag speaks of the start
+        while heard < periods:
             message = messages.get(timeout=max(0.1, deadline - time.monotonic()))
-            if index:
-                lags += [camera.lag_p95_ms for camera in message.cameras if camera.lag_p95_ms is not None]
+            own = [camera.lag_p95_ms for camera in message.cameras if camera.lag_p95_ms is not None]
+            heard += bool(own)
+            lags += own if heard else []
     except queue.Empty:
         pass
     finally:
@@ -114,16 +120,34 @@ def health_lags(port: int, periods: int, timeout_s: float) -> list[float]:
     return lags
 
 
-def incident_cameras(port: int, videos: Path, count: int) -> list[Row]:
-    """Return the demo's cameras, each as often as makes ``count`` in all."""
-    zones = {
-        camera: demosite.zones_of(videos / f"{scene}.truth.json") for camera, scene in demosite.SCENES.items()
-    }
-    templates = demosite.edge_document(zones, port, None)["cameras"]
-    return [
-        {**templates[index % len(templates)], "id": f"{templates[index % len(templates)]['id']}-{index:02d}"}
-        for index in range(count)
-    ]
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """What the cameras of ``incidents`` show, and for how long at most an alert of each is awaited.
+
+    ``names``: scene by the demo's camera; ``legal_s``: how long cars may stand, None as in the demo.
+    """
+
+    names: Mapping[str, str]
+    rendered_s: float
+    wait_s: float
+    legal_s: float | None = None
+
+    def cameras(self, port: int, videos: Path, count: int) -> list[Row]:
+        """Return the demo's cameras, each as often as makes ``count`` in all."""
+        zones = {
+            camera: demosite.zones_of(videos / f"{scene}.truth.json") for camera, scene in self.names.items()
+        }
+        templates = demosite.edge_document(zones, port, None)["cameras"]
+        for view in (view for camera in templates for view in camera["views"]):
+            for rule in view["rules"]:
+                if self.legal_s is not None and rule["kind"] == "illegal_parking":
+                    rule["legal_time_s"] = self.legal_s
+        named = [templates[index % len(templates)] for index in range(count)]
+        return [{**one, "id": f"{one['id']}-{index:02d}"} for index, one in enumerate(named)]
+
+
+FULL = Scenes(demosite.SCENES, demosite.SECONDS, wait_s=240.0)
+QUICK = Scenes({"street": "street"}, rendered_s=60.0, wait_s=60.0, legal_s=15.0)  # one parks after 15 s
 
 
 @dataclass(slots=True)
@@ -169,17 +193,31 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
 
-def measure_incidents(folder: Path, count: int, scene_s: float, *, embedded: bool) -> Row:
-    """Run ``count`` cameras until each has alerted, or ``scene_s`` is over."""
+def asked_of(phases: Sequence[Row]) -> list[Row]:
+    """Judge how soon ``opened`` stands in the database: the rule's own time is not in it."""
+    return [
+        {
+            "what": "opened p95_s",
+            "got": row["p95_s"],
+            "asked": f"<= {ASKED_S:g}",
+            "ok": row["p95_s"] <= ASKED_S,
+        }
+        for row in phases
+        if row["phase"] == "opened"
+    ]
+
+
+def measure_incidents(folder: Path, count: int, scenes: Scenes, *, embedded: bool) -> Row:
+    """Run ``count`` cameras until each has alerted, or it was awaited for long enough."""
     videos = folder / "scenes"
     with Site(folder / "incidents-site", embedded=embedded) as site:
-        for scene in demosite.scenes_to_render(videos):
-            site.job(f"render-{scene}", *demosite.render_arguments(scene, 0, videos))
-        cameras = incident_cameras(site.serve(videos), videos, count)
-        site.run_box("box-1", cameras)
+        for scene in scenes.names.values():
+            site.job(f"render-{scene}", *demosite.render_arguments(scene, 0, videos, scenes.rendered_s))
+        cameras = scenes.cameras(site.serve(videos), videos, count)
+        site.run_box("box-1", cameras, FULL_HEALTH_S)
         seen, names = Seen(), {camera["id"] for camera in cameras}
         database = Database(site.database_url or f"sqlite:///{site.folder / 'central-data' / 'central.db'}")
-        deadline = time.monotonic() + _START_S + scene_s
+        deadline = time.monotonic() + _START_S + scenes.wait_s
         try:
             while not names <= seen.opened and time.monotonic() < deadline:
                 site.family.check()
@@ -208,12 +246,11 @@ def main(
     content: dict[str, Any] = document("latency", quick=quick)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        content["analysis"] = measure_analysis(
-            folder, QUICK_PERIODS if quick else FULL_PERIODS, embedded=embedded
-        )
+        content["analysis"] = measure_analysis(folder, quick=quick, embedded=embedded)
         count = cameras or (QUICK_CAMERAS if quick else FULL_CAMERAS)
-        scene_s = QUICK_SCENE_S if quick else FULL_SCENE_S
-        content["incidents"] = measure_incidents(folder, count, scene_s, embedded=embedded)
+        scenes = QUICK if quick else FULL
+        content["incidents"] = measure_incidents(folder, count, scenes, embedded=embedded)
+    content["asked"] = asked_of(content["incidents"]["phases"])
     content["ok"] = not content["incidents"]["silent"]
     print_machine(content)
     shown = ("streams", "reports", "lag_p95_ms_median", "lag_p95_ms_max")
@@ -222,6 +259,7 @@ def main(
     print_table(
         title, content["incidents"]["phases"], ("phase", "messages", "p50_s", "p95_s", "p99_s", "max_s")
     )
+    print_table("asked", content["asked"], ("what", "got", "asked", "ok"))
     if content["incidents"]["silent"]:
         typer.echo(f"no alert from: {', '.join(content['incidents']['silent'])}")
     write_json(json_path, content)

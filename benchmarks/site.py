@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -104,17 +105,19 @@ class Site:
         self.await_port("cameras", port)
         return port
 
-    def run_box(self, edge: str, cameras: Sequence[Mapping[str, Any]]) -> None:
-        """Enrol a box and start it with these cameras."""
+    def run_box(self, edge: str, cameras: Sequence[Mapping[str, Any]], health_s: float) -> None:
+        """Enrol a box and start it with these cameras; it says its health every ``health_s``."""
         document = {
             "site": demosite.SITE,
             "edge": edge,
             "data_dir": f"./{edge}-data",
+            "tune": False,
             "enrolment": str(self.enrol(edge)),
             "cameras": [dict(camera) for camera in cameras],
         }
         config = demosite.write_yaml(self.folder / f"{edge}.yaml", document)
-        self.family.start(edge, towerwatch_command("edge", "run", str(config)))
+        command = [sys.executable, "-m", "benchmarks.density_box", str(config), str(health_s)]
+        self.family.start(edge, command)
 
     def kill(self, name: str) -> None:
         """Kill a part by SIGKILL; PostgreSQL, whose servers outlive their parent, by its own way to crash."""

@@ -55,11 +55,11 @@ def scenes_to_render(videos: Path) -> tuple[str, ...]:
     )
 
 
-def render_arguments(scene: str, seed: int, videos: Path) -> list[str]:
+def render_arguments(scene: str, seed: int, videos: Path, seconds: float = SECONDS) -> list[str]:
     """Return the arguments of ``towerwatch`` that render one scene."""
     width, height = SIZE
     return [
-        "streams", "render", scene, "--seed", str(seed), "--seconds", f"{SECONDS:g}", "--fps", f"{FPS:g}",
+        "streams", "render", scene, "--seed", str(seed), "--seconds", f"{seconds:g}", "--fps", f"{FPS:g}",
         "--size", f"{width}x{height}", "--keyframe-s", f"{KEYFRAME_S:g}", "--out", str(videos),
     ]  # fmt: skip
 
@@ -82,8 +82,9 @@ def zones_of(truth_file: Path) -> dict[str, list[list[float]]]:
 def edge_document(
     zones: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], rtsp_port: int, models_dir: Path | None
 ) -> dict[str, Any]:
-    """Return the box's configuration for cameras at ``rtsp_port``; ``zones`` is by camera, then by zone."""
+    """Return the box's configuration; ``zones``, by camera and then by zone, says of which cameras."""
     document: dict[str, Any] = template("edge.yaml")
+    document["cameras"] = [camera for camera in document["cameras"] if camera["id"] in zones]
     document["enrolment"] = f"{EDGE}.enrol.json"
     if models_dir is not None:
         document["models_dir"] = str(models_dir.resolve())

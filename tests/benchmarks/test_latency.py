@@ -27,7 +27,7 @@ def test_one_value_is_every_quantile() -> None:
 def test_the_cameras_are_what_a_box_takes(tmp_path: Path) -> None:
     for scene, zone in (("farmland", "none"), ("street", "kerb"), ("road", "road")):
         (tmp_path / f"{scene}.truth.json").write_text(TRUTH % zone)
-    cameras = [*latency.analysis_cameras(8554), *latency.incident_cameras(8554, tmp_path, 30)]
+    cameras = [*latency.analysis_cameras(8554), *latency.FULL.cameras(8554, tmp_path, 30)]
     parsed = [CameraConfig.model_validate(camera) for camera in cameras]
     assert len({camera.id for camera in parsed}) == latency.STREAMS + 30
     scenes = [camera.url.rpartition("/")[2] for camera in parsed[latency.STREAMS :]]
@@ -36,6 +36,20 @@ def test_the_cameras_are_what_a_box_takes(tmp_path: Path) -> None:
         "street": 10,
         "road": 10,
     }
+
+
+def test_the_quick_form_shows_the_street_alone_and_a_shorter_patience(tmp_path: Path) -> None:
+    (tmp_path / "street.truth.json").write_text(TRUTH % "kerb")
+    cameras = latency.QUICK.cameras(8554, tmp_path, 3)
+    assert [camera["id"] for camera in cameras] == ["street-00", "street-01", "street-02"]
+    rule = CameraConfig.model_validate(cameras[0]).views[0].rules[0]
+    assert rule.model_dump()["legal_time_s"] == latency.QUICK.legal_s
+
+
+def test_what_is_asked_of_opened_messages_is_judged() -> None:
+    phases = [{"phase": "closed", "p95_s": 9.0}, {"phase": "opened", "p95_s": 1.8}]
+    assert [one["ok"] for one in latency.asked_of(phases)] == [True]
+    assert [one["ok"] for one in latency.asked_of([{"phase": "opened", "p95_s": 2.1}])] == [False]
 
 
 def test_each_message_counts_once_from_the_capture_of_its_picture(tmp_path: Path) -> None:
