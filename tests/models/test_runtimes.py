@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import tiny_onnx as tiny
 
+from models import runtimes
 from models.errors import ModelConfigError, ModelFileError
 from models.runtimes import (
     RuntimeOptions,
@@ -95,10 +96,25 @@ def test_a_precision_that_the_cpu_lacks_is_an_error(precision):
 
 def test_openvino_runs_in_the_precision_it_was_told(model):
     runtime = open_runtime("openvino", model, ("o",), RuntimeOptions("f32", threads=1), "a")
-    compiled = runtime._request.get_compiled_model()
+    compiled = runtime._any_size.get_compiled_model()
     assert compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
     assert compiled.get_property("INFERENCE_NUM_THREADS") == 1
     assert compiled.get_property("NUM_STREAMS") == 1
+    runtime.close()
+
+
+def test_a_size_that_comes_often_gets_a_graph_of_its_own_which_finds_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtimes, "OWN_AFTER", 2)
+    monkeypatch.setattr(runtimes, "OWN_MOST", 1)
+    path = tiny.write(tmp_path / "a.onnx", {"o": tiny.yolov8()}, batch="n", size=None, responsive=True)
+    runtime = open_runtime("openvino", path.read_bytes(), ("o",), RuntimeOptions(), "a")
+    often, seldom = np.full((1, 3, 32, 64), 0.5, np.float32), np.full((1, 3, 64, 96), 0.25, np.float32)
+    found = [runtime.infer(blob)[0] for blob in (often, often, seldom, seldom, often, often, seldom)]
+    for index in (1, 4, 5):
+        np.testing.assert_array_equal(found[index], found[0])
+    for index in (3, 6):
+        np.testing.assert_array_equal(found[index], found[2])
+    assert list(runtime._own) == [often.shape], "and no more of them than a process can hold"
     runtime.close()
 
 
