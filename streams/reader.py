@@ -27,6 +27,8 @@ from streams.replay import MediaClock
 _GARBAGE_ERRORS = 3  # one broken key frame is a bad line, three without a good one between are garbage
 PILE_S = 0.2
 _WAITED_S = 1e-3  # a packet that is there already comes in a tenth of that
+_SELDOM_S = 2 * PILE_S  # key frames that come more often pile up as all packets do
+_LATE_S = 0.1
 _PATIENT = frozenset({"keyframes", "none"})
 _TO_ANNEX_B = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 
@@ -165,18 +167,47 @@ def _piled_up(packets: Iterator[Packet], sink: Sink) -> Iterator[Packet]:
     """Rest after a packet that had to be waited for, and take those that have come meanwhile in one go.
 
     Waking for each packet cost 6 ms of CPU for a second of 25 of them, resting in between 3. A live source's
-    socket holds what comes meanwhile, or lets the sender wait; stamps are late by :data:`PILE_S` at most.
-    Where more than key frames is decoded, pictures are wanted without delay.
+    socket holds what comes meanwhile, or lets the sender wait. Stamps are late by :data:`PILE_S` at most, but
+    not those of key frames in a steady rhythm. Where more than key frames is decoded, pictures are wanted
+    without delay.
     """
+    rhythm = KeyRhythm()
     while True:
         asked_s = time.monotonic()
         packet = next(packets, None)
         if packet is None:
             return
-        waited = time.monotonic() - asked_s > _WAITED_S
+        came_s = time.monotonic()
+        if packet.is_keyframe:
+            rhythm.came(came_s)
         yield packet
-        if waited and sink.mode.kind in _PATIENT and sink.pause(PILE_S):
+        waited = came_s - asked_s > _WAITED_S
+        if waited and sink.mode.kind in _PATIENT and sink.pause(rhythm.rest_s(time.monotonic())):
             return
+
+
+class KeyRhythm:
+    """Says how long a reader may rest, so that it is awake when the next key frame is due.
+
+    All times in seconds of one monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._key_s: float | None = None
+        self._next_s: float | None = None
+
+    def came(self, at_s: float) -> None:
+        """Note a key frame; the next is due as long after it as it came after the last."""
+        last_s, self._key_s = self._key_s, at_s
+        seldom = last_s is not None and at_s - last_s > _SELDOM_S
+        self._next_s = 2 * at_s - last_s if last_s is not None and seldom else None
+
+    def rest_s(self, now_s: float) -> float:
+        """Return :data:`PILE_S`, or until the next key frame; nothing while one is a little late."""
+        to_key_s = PILE_S if self._next_s is None else self._next_s - now_s
+        if to_key_s < -_LATE_S:
+            return PILE_S
+        return min(max(to_key_s, 0.0), PILE_S)
 
 
 def read_folder(folder: Path, sink: Sink) -> None:
