@@ -7,17 +7,19 @@ dismissals as duplicates or tests say nothing of truth, and faults of the equipm
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Integer, String, and_, case, cast, extract, func, or_, select
+from sqlalchemy.orm import Session
 
 from alerts.areas.placing import areas_now
 from alerts.services.errors import Invalid
-from alerts.services.incidents import CAMERA_OF, IncidentFilter, conditions
+from alerts.services.incidents import IncidentFilter, conditions
 from alerts.services.rights import EVERYWHERE, Within
 from alerts.services.views import View
 from alerts.states import ACTIVE_TASKS, OPEN_STATES, TECHNICAL_KINDS, State, TaskState
@@ -126,6 +128,21 @@ class _Tally:
     to_arrive: list[float] = field(default_factory=list)
     to_close: list[float] = field(default_factory=list)
 
+    def add(self, row: Any) -> None:
+        """Add incidents that were counted."""
+        self.incidents += row.incidents
+        self.open += row.open
+        self.confirmed += row.confirmed
+        self.refuted += row.refuted
+        self.to_verify += _numbers(row.to_verify)
+        self.to_close += _numbers(row.to_close)
+
+    def add_tasks(self, row: Any) -> None:
+        """Add tasks that were counted."""
+        self.due += row.due
+        self.late += row.late
+        self.to_arrive += _numbers(row.to_arrive)
+
     def view(self, key: str, name: str | None = None) -> GroupView:
         return GroupView(
             key=key,
@@ -164,41 +181,124 @@ class StatisticsService:
             raise Invalid(msg)
         wanted = conditions(IncidentFilter(since=since, until=until, within=within, area=area))
         wanted.append(Incident.merged_into.is_(None))
-        lies = select(IncidentArea.incident_id, IncidentArea.area).join(
-            Incident, Incident.id == IncidentArea.incident_id
-        )
-        tasks = select(*_TASK).join(Incident, Incident.id == Task.incident_id).where(*wanted)
-        if within.department is not None:
-            tasks = tasks.where(Task.department == within.department)
-        now = utc_now()
         with self._database.read() as session:
             counts = _Counts(self.zone, [shape.id for shape in areas_now(session).areas])
-            for key, name in session.execute(lies.where(*wanted)):
-                counts.lies_in[key].append(name)
-            for incident in session.execute(select(*_INCIDENT).outerjoin(Camera, CAMERA_OF).where(*wanted)):
-                counts.add_incident(incident)
-            for task in session.execute(tasks):
-                counts.add_task(task, now)
+            queries = _Queries(session, wanted, sqlite=self._database.is_sqlite)
+            queries.incidents(counts)
+            queries.tasks(counts, within.department, utc_now())
         return counts.view(since, until)
 
 
-_INCIDENT = (
-    Incident.id, Incident.kind, Incident.state, Incident.edge, Incident.camera, Incident.started_at,
-    Incident.created_at, Incident.state_at, Incident.filed_at, Incident.closed_at, Incident.dismiss_reason,
-    Camera.name,
-)  # fmt: skip
-_TASK = (
-    Task.incident_id, Task.department, Task.state, Task.assigned_at, Task.accepted_at, Task.arrived_at,
-    Task.ended_at, Task.paused_at, Task.accept_due_at, Task.arrive_due_at, Task.close_due_at,
-    Incident.kind, Incident.state.label("incident_state"), Incident.edge, Incident.camera,
-)  # fmt: skip
+_DISMISSED = Incident.state == State.DISMISSED
+_OPEN = Incident.state.in_(sorted(OPEN_STATES))
+_OF_EQUIPMENT = Incident.kind.in_(sorted(TECHNICAL_KINDS))  # which reports its own faults: nobody judges them
+_REFUTED = and_(
+    ~_OF_EQUIPMENT,
+    _DISMISSED,
+    or_(Incident.dismiss_reason.is_(None), Incident.dismiss_reason.not_in(sorted(NO_JUDGEMENT))),
+)
+_CONFIRMED = and_(~_OF_EQUIPMENT, ~_DISMISSED, Incident.filed_at.is_not(None))
+_QUARTER_S = 900  # every zone is so many quarters of an hour from UTC
+
+
+class _Queries:
+    """Counts in the database, which hands out sums and durations by group, and no incident or task."""
+
+    def __init__(self, session: Session, wanted: Sequence[ColumnElement[bool]], *, sqlite: bool) -> None:
+        self._session = session
+        self._wanted = wanted
+        self._sqlite = sqlite
+
+    def incidents(self, counts: _Counts) -> None:
+        """Count by kind and camera, by area, by reason and by day."""
+        figures, of = self._of_incidents(), (Incident.kind, Incident.edge, Incident.camera)
+        leaves = select(*of, *figures).where(*self._wanted).group_by(*of).subquery()
+        here = and_(Camera.edge == leaves.c.edge, Camera.camera == leaves.c.camera)
+        for row in self._session.execute(select(leaves, Camera.name).outerjoin(Camera, here)):
+            counts.add_leaf(row)
+        lies = select(IncidentArea.area, *figures).join(Incident, Incident.id == IncidentArea.incident_id)
+        for row in self._session.execute(lies.where(*self._wanted).group_by(IncidentArea.area)):
+            counts.group("area", row.area).add(row)
+        began = Incident.started_at
+        since_1970_s = func.strftime("%s", began) if self._sqlite else extract("epoch", began)
+        quarter = func.floor(cast(since_1970_s, Integer) / _QUARTER_S).label("quarter")
+        verdict = case((_REFUTED, "refuted"), (_CONFIRMED, "confirmed"), else_="others").label("verdict")
+        why = case((_DISMISSED, Incident.dismiss_reason)).label("why")
+        days = select(quarter, verdict, why, func.count()).where(*self._wanted)
+        for number, found, reason, count in self._session.execute(days.group_by("quarter", "verdict", "why")):
+            counts.add_day(int(number) * _QUARTER_S, found, reason, count)
+
+    def tasks(self, counts: _Counts, department: str | None, now: datetime) -> None:
+        """Count by kind, camera and department, and by area; of ``department`` alone where one is given."""
+        figures, of = self._of_tasks(now), (Incident.kind, Incident.edge, Incident.camera, Task.department)
+        wanted = [*self._wanted, *([] if department is None else [Task.department == department])]
+        leaves = select(*of, *figures).join(Incident, Incident.id == Task.incident_id)
+        for row in self._session.execute(leaves.where(*wanted).group_by(*of)):
+            counts.add_tasks(row)
+        lies = select(IncidentArea.area, *figures).join(Incident, Incident.id == IncidentArea.incident_id)
+        lies = lies.join(Task, Task.incident_id == Incident.id).where(*wanted)
+        for row in self._session.execute(lies.group_by(IncidentArea.area)):
+            counts.group("area", row.area).add_tasks(row)
+        called = select(
+            Task.department,
+            func.count(Incident.id.distinct()).label("incidents"),
+            func.count(case((_OPEN, Incident.id)).distinct()).label("open"),
+        ).join(Incident, Incident.id == Task.incident_id)
+        for row in self._session.execute(called.where(*wanted).group_by(Task.department)):
+            tally = counts.group("department", row.department)
+            tally.incidents, tally.open = row.incidents, row.open
+
+    def _of_incidents(self) -> tuple[ColumnElement[Any], ...]:
+        dismissed_at = case((_DISMISSED, Incident.state_at))
+        verified_at = case((~_OF_EQUIPMENT, func.coalesce(Incident.filed_at, dismissed_at)))
+        return (
+            func.count().label("incidents"),
+            _sum(_OPEN).label("open"),
+            _sum(_CONFIRMED).label("confirmed"),
+            _sum(_REFUTED).label("refuted"),
+            self._taken_s(Incident.created_at, verified_at).label("to_verify"),
+            self._taken_s(Incident.created_at, Incident.closed_at).label("to_close"),
+        )
+
+    def _of_tasks(self, now: datetime) -> tuple[ColumnElement[Any], ...]:
+        """Late is a task that missed a limit, or misses one now; an active one may still keep them all."""
+        handled = Task.state == TaskState.HANDLED
+        counts = or_(handled, Task.state.in_(sorted(ACTIVE_TASKS)))  # not what was declined or withdrawn
+        missed = or_(
+            *(
+                or_(done > due, and_(done.is_(None), Task.paused_at.is_(None), due < now))
+                for due, done in (
+                    (Task.accept_due_at, Task.accepted_at),
+                    (Task.arrive_due_at, Task.arrived_at),
+                    (Task.close_due_at, Task.ended_at),
+                )
+            )
+        )
+        return (
+            _sum(and_(counts, or_(handled, missed))).label("due"),
+            _sum(and_(counts, missed)).label("late"),
+            self._taken_s(Task.assigned_at, Task.arrived_at).label("to_arrive"),
+            self._taken_s(Task.assigned_at, case((handled, Task.ended_at))).label("to_close"),
+        )
+
+    def _taken_s(self, begin: Any, end: Any) -> ColumnElement[Any]:
+        """Return how long each took, as one text of seconds that commas part."""
+        if self._sqlite:  # its days are doubles, good to a millisecond
+            seconds = func.round((func.julianday(end) - func.julianday(begin)) * 86_400_000) / 1000
+        else:
+            seconds = extract("epoch", end - begin)
+        return func.aggregate_strings(cast(seconds, String), ",")
+
+
+def _sum(what: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((what, 1), else_=0))
 
 
 class _Counts:
-    """Adds rows of :data:`_INCIDENT` and :data:`_TASK` up into all groupings at once."""
+    """Adds up into all groupings at once what is counted by kind and camera."""
 
     def __init__(self, zone: ZoneInfo, areas: list[str]) -> None:
-        self.lies_in: dict[int, list[str]] = defaultdict(list)
+        self._reasons: Counter[str] = Counter()
         self._zone = zone
         self._areas = areas  # largest first
         self._total = _Tally()
@@ -209,61 +309,39 @@ class _Counts:
             "camera": defaultdict(_Tally),
         }
         self._names: dict[str, str | None] = {}
-        self._called: set[tuple[str, int]] = set()
-        self._reasons: Counter[str] = Counter()
         self._days: dict[date, Counter[str]] = defaultdict(Counter)
 
-    def _of(self, row: Any, incident_id: int) -> list[_Tally]:
-        """Return what an incident counts for, or one of its tasks: all but the departments."""
-        return [
-            self._total,
-            self._groups["kind"][row.kind],
-            self._groups["camera"][f"{row.edge}/{row.camera}"],
-            *(self._groups["area"][area] for area in self.lies_in[incident_id]),
-        ]
+    def group(self, by: Grouping, key: str) -> _Tally:
+        return self._groups[by][key]
 
-    def add_incident(self, row: Any) -> None:
-        verdict = _verdict(row)
-        verified_at = row.filed_at or (row.state_at if row.state == State.DISMISSED else None)
-        judged = row.kind not in TECHNICAL_KINDS
-        verify_s = _seconds(row.created_at, verified_at) if judged else None
-        close_s = _seconds(row.created_at, row.closed_at)
-        is_open = row.state in OPEN_STATES
-        for tally in self._of(row, row.id):
-            tally.incidents += 1
-            tally.open += is_open
-            tally.confirmed += verdict == "confirmed"
-            tally.refuted += verdict == "refuted"
-            if verify_s is not None:
-                tally.to_verify.append(verify_s)
-            if close_s is not None:
-                tally.to_close.append(close_s)
-        self._names[f"{row.edge}/{row.camera}"] = row.name
-        if row.dismiss_reason is not None and row.state == State.DISMISSED:
-            self._reasons[row.dismiss_reason] += 1
-        self._days[row.started_at.astimezone(self._zone).date()][verdict] += 1
+    def add_leaf(self, row: Any) -> None:
+        """Add the incidents of one kind and camera."""
+        camera = f"{row.edge}/{row.camera}"
+        self._names[camera] = row.name
+        for tally in (self._total, self.group("kind", row.kind), self.group("camera", camera)):
+            tally.add(row)
 
-    def add_task(self, row: Any, now: datetime) -> None:
-        department = self._groups["department"][row.department]
-        if (row.department, row.incident_id) not in self._called:
-            self._called.add((row.department, row.incident_id))
-            department.incidents += 1
-            department.open += row.incident_state in OPEN_STATES
-        handle_s = _seconds(row.assigned_at, row.ended_at)
-        if row.state == TaskState.HANDLED and handle_s is not None:
-            department.to_close.append(handle_s)
-        late, arrive_s = _late(row, now), _seconds(row.assigned_at, row.arrived_at)
-        for tally in (*self._of(row, row.incident_id), department):
-            if arrive_s is not None:
-                tally.to_arrive.append(arrive_s)
-            tally.due += late is not None
-            tally.late += bool(late)
+    def add_day(self, since_1970_s: int, verdict: str, reason: str | None, count: int) -> None:
+        """Add incidents of a quarter of an hour, by what people found, and why they dismissed them."""
+        self._days[datetime.fromtimestamp(since_1970_s, self._zone).date()][verdict] += count
+        if reason is not None:
+            self._reasons[reason] += count
+
+    def add_tasks(self, row: Any) -> None:
+        """Add the tasks of one kind, camera and department."""
+        camera = self.group("camera", f"{row.edge}/{row.camera}")
+        for tally in (self._total, self.group("kind", row.kind), camera):
+            tally.add_tasks(row)
+        department = self.group("department", row.department)
+        department.add_tasks(row)
+        department.to_close += _numbers(row.to_close)
 
     def view(self, since: datetime, until: datetime) -> StatisticsView:
         order = {area: at for at, area in enumerate(self._areas)}
         cameras = sorted(
-            self._groups["camera"].items(), key=lambda pair: (-pair[1].refuted, -pair[1].incidents)
+            self._groups["camera"].items(), key=lambda pair: (-pair[1].refuted, -pair[1].incidents, pair[0])
         )
+        reasons = sorted(self._reasons.items(), key=lambda pair: (-pair[1], pair[0]))
         areas = sorted(self._groups["area"].items(), key=lambda pair: order.get(pair[0], len(order)))
         return StatisticsView(
             since=since,
@@ -273,7 +351,7 @@ class _Counts:
             by_area=tuple(tally.view(key) for key, tally in areas),
             by_department=_most(self._groups["department"]),
             by_camera=tuple(tally.view(key, self._names.get(key)) for key, tally in cameras),
-            reasons=tuple(ReasonView(reason=key, count=n) for key, n in self._reasons.most_common()),
+            reasons=tuple(ReasonView(reason=key, count=n) for key, n in reasons),
             days=self._all_days(since, until),
         )
 
@@ -292,32 +370,8 @@ class _Counts:
         )
 
 
-def _verdict(row: Any) -> Literal["confirmed", "refuted", "others"]:
-    """Say what people found; equipment that reports its own faults is not judged."""
-    if row.kind in TECHNICAL_KINDS:
-        return "others"
-    if row.state == State.DISMISSED:
-        return "others" if row.dismiss_reason in NO_JUDGEMENT else "refuted"
-    return "confirmed" if row.filed_at is not None else "others"
-
-
-def _late(row: Any, now: datetime) -> bool | None:
-    """Say whether a task missed a limit; None while it may still keep them all, or where none count."""
-    if row.state != TaskState.HANDLED and row.state not in ACTIVE_TASKS:
-        return None  # declined or withdrawn
-    late = False
-    for due, done in (
-        (row.accept_due_at, row.accepted_at),
-        (row.arrive_due_at, row.arrived_at),
-        (row.close_due_at, row.ended_at),
-    ):
-        waits = done is None and row.paused_at is None
-        late |= due is not None and ((done is not None and done > due) or (waits and now > due))
-    return late if late or row.state == TaskState.HANDLED else None
-
-
-def _seconds(begin: datetime, end: datetime | None) -> float | None:
-    return None if end is None else (end - begin).total_seconds()
+def _numbers(text: str | None) -> list[float]:
+    return [] if text is None else list(map(float, text.split(",")))
 
 
 def _spread(durations: list[float]) -> Spread:
