@@ -67,6 +67,7 @@ class CamerasPage:
         self._chips: dict[str, tuple[Node, Node]] = {}
         self._states: Node | None = None
         self._table: ui.html | None = None
+        self._unusable: Node | None = None
         self._pages: dict[int, Node] = {}
         self._place: Node | None = None
 
@@ -92,6 +93,7 @@ class CamerasPage:
                 with self._states:
                     for state in ("", *STATES):
                         self._chip(state)
+            self._unusable = attributes(el("p", "tw-warn"), role="status", hidden="")
             with el("section", "tw-panel"):
                 self._table = html("", "div")
                 with el("div", "tw-pager"):
@@ -141,9 +143,15 @@ class CamerasPage:
                 lambda: fleet.find_edges(shown.text, among=boxes, start=start, limit=PAGE)
             )
             table = _edges(edges, words, zone, visitor.base)
+        unusable = 0
+        if shown.what == "edges" and not within:
+            unusable = await run_in_threadpool(fleet.unusable)
         if self._table is None or self._client.is_deleted or shown is not self._shown:
             return  # something else was asked for meanwhile
         self._table.content = table
+        if self._unusable is not None:
+            self._unusable.text = words("unusable", count=unusable)
+            attributes(self._unusable, hidden=None if unusable else "")
         self._mark(counts, start, total)
 
     def _mark(self, counts: dict[str, int], start: int, total: int) -> None:

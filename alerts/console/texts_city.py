@@ -69,6 +69,10 @@ CITY_TEXTS: dict[str, tuple[str, str]] = {
         "Revoke box {name}? Its token and certificate end; it must be enrolled again to come back.",
     ),
     "no_tokens": ("尚无令牌", "No token yet"),
+    "unusable": (
+        "无法使用的消息：{count} 条，原因见 towerwatch central dead-letters list",
+        "Messages that could not be used: {count}; towerwatch central dead-letters list tells why",
+    ),
     "no_boxes": ("没有符合条件的边缘设备", "No box matches"),
     "find_box": ("查找设备…", "Find a box…"),
     "enrolled": ("注册日期", "Enrolled"),

@@ -16,7 +16,7 @@ from alerts.services.errors import Invalid, NotFound
 from alerts.services.views import CameraView, EdgeView, HourView
 from alerts.store import journal
 from alerts.store.database import Database
-from alerts.store.tables import Camera, Edge, Incident, OutboxStream, Part
+from alerts.store.tables import Camera, DeadLetter, Edge, InboxRow, Incident, OutboxStream, Part
 from towerwatch.timebase import utc_now
 
 MAX_NAME = 128
@@ -155,6 +155,13 @@ class FleetService:
             for incident in session.scalars(select(Incident).where(Incident.open, *here)):
                 place_incident(session, incident)
             return _camera_view(row, owner.site)
+
+    def unusable(self) -> int:
+        """Return how many messages of boxes could not be used or applied, as far as they are kept."""
+        letters = select(func.coalesce(func.sum(DeadLetter.times), 0))
+        parked = select(func.count()).select_from(InboxRow).where(InboxRow.state == "parked")
+        with self._database.read() as session:
+            return int(session.scalar(letters) or 0) + int(session.scalar(parked) or 0)
 
     def parts(self) -> dict[str, dict[str, Any]]:
         """Return what each running part of central last said of itself, with its age in s."""

@@ -19,8 +19,10 @@ from alerts.console.board import Board
 from alerts.console.context import install
 from alerts.console.mount import mount_console
 from alerts.console.wall import Wall
+from alerts.inbox import Inbox, Incoming
 from alerts.messages import BlindReason, Freshness, Kind, Phase
 from alerts.states import Action, State
+from towerwatch.timebase import utc_now
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +183,8 @@ def test_cameras_page_has_every_figure_and_follows(world: World) -> None:
         assert EDGE in text
         boxes, _ = await site.page("/cameras?what=edges&text=box")
         assert all(text in boxes for text in (EDGE, "1.0\u00d7", "1 to 1 of 1"))
+        Inbox(world.database).commit([Incoming("towerwatch/v1/a/b/alert", b"nonsense", utc_now())])
+        assert "could not be used: 1; " in (await site.page("/cameras?what=edges"))[0]
         none, _ = await site.page("/cameras?state=blind&text=nowhere")
         assert "No camera matches" in none
         world.health([camera("street-1", Freshness.STALE, reason=BlindReason.STALE)])
