@@ -35,8 +35,16 @@ RULES: dict[str, dict[str, Any]] = {
     "kerb-across": {"kind": "illegal_parking", "zone": "kerb"},
     "arterial": {"kind": "blocked_road", "zone": "road"},
     "arterial-lawful": {"kind": "blocked_road", "zone": "road"},
+    "arterial-objects": {"kind": "blocked_road", "zone": "road", "object_time_s": 60.0},
 }
-"""The rule of each scene, as shipped: its thresholds are the defaults."""
+"""The rule of each scene, as shipped: its thresholds are the defaults, but that objects are told at all."""
+ROAD_OBJECT = "road_object"
+"""Under which name the blocked road's word of what is no vehicle is counted: a queue is found otherwise."""
+
+
+def counted_as(scene: str) -> str:
+    """Return the kind under which a scene's hours are counted."""
+    return ROAD_OBJECT if scene == "arterial-objects" else str(RULES[scene]["kind"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +91,9 @@ def camera_of(name: str, areas: Sequence[TruthZone], rule: dict[str, Any]) -> Ca
 def record_of(event: EpisodeEvent) -> AlertRecord:
     """Return what an opened episode tells."""
     boxes = tuple(one.box for one in event.boxes)
+    kind = ROAD_OBJECT if event.reason == "object" else event.kind
     return AlertRecord(
-        event.alert_id, event.kind, event.camera, event.zone, event.captured_at, event.started_at, boxes
+        event.alert_id, kind, event.camera, event.zone, event.captured_at, event.started_at, boxes
     )
 
 
@@ -113,10 +122,12 @@ def run_scene(plan: TrafficRun) -> tuple[SceneTruth, list[AlertRecord]]:
         now_s = index * INTERVAL_S
         if errors.is_lost(now_s):
             continue
-        detector.found = errors.find(boxes)
+        detector.found = errors.find([box for box in boxes if box.label != "object"])
         picture = pictures.paint(boxes, now_s)
         frame = Frame(picture, start + timedelta(seconds=now_s), now_s, index)
         alerts += [
             record_of(event) for event in pipeline.process(frame) if event.phase is EpisodePhase.OPENED
         ]
-    return replace(truth, camera_id=name, condition=plan.condition), alerts
+    kind = counted_as(plan.scene)
+    events = tuple(replace(one, kind=kind) if one.alarm else one for one in truth.events)
+    return replace(truth, camera_id=name, condition=plan.condition, events=events), alerts

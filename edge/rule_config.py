@@ -135,6 +135,9 @@ class BlockedRoadRuleConfig(RuleConfig):
         min_vehicles: fewer stopped vehicles are no queue.
         min_length_bl: shortest queue, in body lengths.
         min_occupancy_frac: share of the zone that vehicles must cover; draw a zone per direction.
+        object_time_s: what is no vehicle and lies on a lane with traffic for this long is told as well
+            (Hikvision's debris: 10 to 120 s). None tells of none: what the detector never finds, in rain
+            above all, may look like it.
 
     """
 
@@ -147,6 +150,7 @@ class BlockedRoadRuleConfig(RuleConfig):
     min_vehicles: Annotated[int, Strict(), Field(ge=2, le=100)] = 3
     min_length_bl: Annotated[float, Strict(), Field(ge=1, le=100)] = 3.0
     min_occupancy_frac: Fraction = 0.3
+    object_time_s: Annotated[float, Strict(), Field(ge=10, le=3600)] | None = None
 
     @model_validator(mode="after")
     def _order(self) -> BlockedRoadRuleConfig:

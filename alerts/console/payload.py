@@ -8,7 +8,7 @@ from typing import Any
 
 from alerts import texts as shared
 from alerts.console.formats import duration, local, measure, place
-from alerts.console.texts import Words
+from alerts.console.texts import RULE_REASONS, Words
 from alerts.correlate import REPORTS
 from alerts.messages import EvidenceRole
 from alerts.services.names import Names
@@ -124,7 +124,8 @@ def _alert_facts(alert: AlertView, words: Words) -> Pairs:
     pairs += [measure(name, value, words) for name, value in alert.measures.items()]
     pairs.append((words("confidence"), f"{alert.confidence:.2f}"))
     if alert.reason:
-        pairs.append((words("reason"), words.name(shared.BLIND_REASONS, alert.reason)))
+        reasons = RULE_REASONS if alert.reason in RULE_REASONS else shared.BLIND_REASONS
+        pairs.append((words("reason"), words.name(reasons, alert.reason)))
     pairs.append((words("rule"), alert.rule))
     if alert.model:
         precision = f" · {alert.precision}" if alert.precision else ""

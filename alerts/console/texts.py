@@ -203,6 +203,9 @@ CAMERA_STATES: dict[str, tuple[str, str]] = {"offline": TEXTS["offline"]} | {
     str(state): names for state, names in shared.FRESHNESS.items()
 }
 
+# why a rule has spoken, where it is not the usual
+RULE_REASONS: dict[str, tuple[str, str]] = {"object": ("路面异物", "Object on the road")}
+
 # what rules measure; an unknown name is shown as it is, with the unit its ending says
 MEASURES: dict[str, tuple[str, str]] = {
     "dwell_s": ("停留时长", "Dwell"),
@@ -224,6 +227,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "stuck_s": ("滞留时长", "Nothing passes for"),
     "standing": ("停驶车辆", "Standing vehicles"),
     "moving": ("行驶车辆", "Moving vehicles"),
+    "lies_s": ("遗留时长", "Lies for"),
     "level": ("拥堵等级（0 畅通至 3 阻塞）", "Congestion (0 free to 3 blocked)"),
     "vehicles": ("车辆数", "Vehicles"),
     "stopped": ("停驶车辆", "Stopped vehicles"),

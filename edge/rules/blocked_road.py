@@ -26,7 +26,8 @@ from edge.observe import Box, Finding, Observation
 from edge.place import Placer
 from edge.rule_config import BlockedRoadRuleConfig
 from edge.rules.road import Road, RoadState, queue_length_bl
-from edge.shapes import Zone, foot_of
+from edge.rules.road_object import RoadObjects, StillThing, is_near
+from edge.shapes import Zone, foot_of, iou
 from edge.spots import Spot
 from edge.track import back_dated
 
@@ -42,6 +43,9 @@ MAX_PASSED = 15  # who has stood while more went by than fill a road is parked, 
 FULL_FRAC = 0.45  # of the zone under boxes: three full lanes have 0.55 and more, one of three 0.25
 RESTARTS_S = 10.0  # an onset that moves on by more belongs to the next queue
 ONSET_RANK = 2  # the third to stand: one may be parked, another no vehicle at all
+PASSED_S = 20.0  # for so long traffic must go around an object: it is no vehicle that waits at a light
+FLOWING_S = 10.0  # since the last vehicle, before it and behind it
+OBJECT_CONFIDENCE = 0.5  # no detector speaks of it
 HYSTERESIS = 0.8  # what is asked of a queue while it is reported already
 
 
@@ -86,6 +90,8 @@ class BlockedRoadRule:
     interval_s: float
     placer: Placer | None = None
     _road: Road = field(init=False)
+    _objects: RoadObjects = field(init=False)
+    _told: dict[str, StillThing] = field(default_factory=dict)  # objects by the key of their place
     _waits: Waits = field(default_factory=Waits)
     _reported: bool = False
     _alarmed: bool = False
@@ -96,6 +102,7 @@ class BlockedRoadRule:
         config = self.config
         least = config.min_confidence or 0.0
         self._road = Road(self.zone, config.labels, least, config.stop_time_s, self.interval_s)
+        self._objects = RoadObjects(self.zone)
 
     @property
     def name(self) -> str:
@@ -108,9 +115,60 @@ class BlockedRoadRule:
         return self.config.hold_s or max(30.0, 5 * self.interval_s)
 
     def __call__(self, seen: Observation) -> list[Finding]:
-        """State whether the road is blocked, or about to be."""
-        now_s = seen.monotonic_s
+        """State whether the road is blocked, or about to be, by vehicles or by something else."""
         state, ended = self._road.update(seen)
+        return [*self._queues(seen, state, ended), *self._lying(seen, state)]
+
+    def _lying(self, seen: Observation, state: RoadState) -> list[Finding]:
+        """State what lies on the road that is no vehicle; told of until it has gone."""
+        lasts_s, now_s = self.config.object_time_s, seen.monotonic_s
+        if lasts_s is None:
+            return []
+        width, height = seen.size_px
+        boxes = [
+            (x1 / width, y1 / height, x2 / width, y2 / height)
+            for x1, y1, x2, y2 in seen.detections.with_labels(self.config.labels).xyxy.tolist()
+        ]
+        told: dict[str, StillThing] = {}
+        for thing in self._objects.update(seen.frame, boxes, now_s):
+            if thing.seen_s == now_s and self._road.flows_around(thing.box, now_s - FLOWING_S):
+                thing.passed_s += min(seen.gap_s, self.interval_s)
+            known = next((key for key, old in self._told.items() if iou(old.box, thing.box) > 0), None)
+            if known is not None or self._is_obstacle(thing, state, now_s, lasts_s):
+                x1, _, _, y2 = thing.box
+                told[known or f"{self.zone.id}/object-{x1:.2f}-{y2:.2f}-{thing.since_s:.0f}"] = thing
+        self._told = told
+        schedule = self.config.schedule
+        if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):
+            return []
+        return [self._object(key, thing, seen) for key, thing in told.items()]
+
+    def _is_obstacle(self, thing: StillThing, state: RoadState, now_s: float, lasts_s: float) -> bool:
+        """Whether it has lain for long enough, alone, and traffic went around it: who waits drives on."""
+        lies = now_s - thing.since_s >= lasts_s and thing.seen_s == now_s
+        return (
+            lies
+            and thing.passed_s >= PASSED_S
+            and not any(is_near(spot.box, thing.box) for spot in state.standing)
+        )
+
+    def _object(self, key: str, thing: StillThing, seen: Observation) -> Finding:
+        return Finding(
+            kind="blocked_road",
+            place_key=key,
+            confirmed=True,
+            since=back_dated(seen.captured_at, seen.monotonic_s, thing.since_s),
+            confidence=OBJECT_CONFIDENCE,
+            boxes=(thing.box,),
+            zone=self.zone.id,
+            measures={"lies_s": round(seen.monotonic_s - thing.since_s, 3)},
+            label="object",
+            reason="object",
+        )
+
+    def _queues(self, seen: Observation, state: RoadState, ended: Sequence[Spot]) -> list[Finding]:
+        """State whether vehicles block the road."""
+        now_s = seen.monotonic_s
         # what is hidden may have left with the queue before this one
         queue = tuple(
             one for one in state.standing if not one.is_hidden and self._road.flow_past(one) <= MAX_PASSED
@@ -206,6 +264,8 @@ class BlockedRoadRule:
         waits = self._waits
         return {
             "road": self._road.dump(),
+            "objects": self._objects.dump(),
+            "told": [[key, list(one.box), one.since_s, one.seen_s] for key, one in self._told.items()],
             "reported": self._reported,
             "alarmed": self._alarmed,
             "onset_s": None if math.isinf(self._onset_s) else self._onset_s,
@@ -217,6 +277,11 @@ class BlockedRoadRule:
     def load(self, state: Mapping[str, Any]) -> None:
         """Continue from a dumped state."""
         self._road.load(state.get("road", {}))
+        self._objects.load(state.get("objects", {}))
+        self._told = {
+            str(key): StillThing((b[0], b[1], b[2], b[3]), float(since_s), float(seen_s))
+            for key, b, since_s, seen_s in state.get("told", ())
+        }
         self._reported = bool(state.get("reported", False))
         self._alarmed = bool(state.get("alarmed", False))
         onset_s, quiet_from_s = state.get("onset_s"), state.get("quiet_from_s")

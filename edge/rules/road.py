@@ -75,6 +75,13 @@ class _Raster:
         xs, ys = np.linspace(x1, x2, 96), np.linspace(y1, y2, 96)
         return cls(xs, ys, np.asarray(contains_xy(zone.polygon, *np.meshgrid(xs, ys)), np.bool_))
 
+    @property
+    def axis(self) -> npt.NDArray[np.float64]:
+        """The direction in which the zone is longest, a unit vector (x, y) in fractions of the frame."""
+        rows, columns = np.nonzero(self.inside)
+        points = np.stack([self.xs[columns], self.ys[rows]], axis=1)
+        return np.asarray(np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][0], np.float64)
+
     def occupancy_frac(self, boxes: Sequence[Box]) -> float:
         """Return the share of the zone under boxes."""
         covered = np.zeros_like(self.inside)
@@ -292,6 +299,18 @@ class Road:
         if abs(trend) >= LEAST_TREND:
             x, y = (0.9 * old + 0.1 * trend * float(new) for old, new in zip(self._growth, axis, strict=True))
             self._growth = (x, y)
+
+    def flows_around(self, place: Box, since_s: float) -> bool:
+        """Whether traffic has moved since then both before and behind a place, along the road."""
+        axis = self._raster.axis
+        here = float(np.dot(_ground(place), axis))
+        beyond = math.sqrt(area(place))
+        along = [
+            ((column + 0.5) * axis[0] + (row + 0.5) * axis[1]) / CELLS - here
+            for (column, row), at_s in self._last_flow_s.items()
+            if at_s > since_s
+        ]
+        return min(along, default=0.0) < -beyond and max(along, default=0.0) > beyond
 
     def flow_past(self, spot: Spot) -> int:
         """Count the passages anywhere in the zone since the spot began, at most 100."""

@@ -2,17 +2,20 @@
 
 A block closes all lanes of the watched carriageway: a jam from beyond the stop line, a crash or a
 fallen load within view, road works that take one lane after the other. What must stay silent: red
-lights of every length, stop-and-go that discharges, one closed lane of three.
+lights of every length, stop-and-go that discharges, one closed lane of three. Or loads fall between two
+lanes, where all drive around them: no vehicle stands, and no detector of vehicles knows what lies there.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
 import numpy as np
 
+from streams.simulator.draw import Pose
 from streams.simulator.light import daylight
 from streams.simulator.road import (
     LANE_M,
@@ -25,14 +28,17 @@ from streams.simulator.road import (
     road_background,
     road_lanes,
 )
-from streams.simulator.scene import TrafficScene
+from streams.simulator.scene import Standing, TrafficScene
 from streams.simulator.sensor import SensorNoise
 from streams.simulator.traffic import Lane, Mover, Traffic, drawn_from_pool
 from streams.simulator.truth import Box, TruthEvent, TruthZone
+from streams.simulator.vehicles import fallen_load
 
 BLOCK_S = (200.0, 420.0)
 GAP_S = (160.0, 320.0)
+LOAD_ID = 1_000_000  # beyond the ids of vehicles
 LAWFUL_S = (120.0, 400.0)
+LYING_S = (240.0, 600.0)
 
 
 class Block(StrEnum):
@@ -44,10 +50,14 @@ class Block(StrEnum):
     WORKS = "road_works"
     STOP_AND_GO = "stop_and_go"
     ONE_LANE = "one_lane"
+    OBJECT = "object"
 
 
 BLOCKING = (Block.JAM, Block.CRASH, Block.LOAD, Block.WORKS)
 LAWFUL = (Block.STOP_AND_GO, Block.ONE_LANE)
+LOAD_M = (0.9, 1.3)  # length of what fell; between the lanes there is about as much room
+LOAD_NEARER_M = 20.0  # than crashes: beyond 45 m it is some 5 pixels of the picture that is analysed
+LOAD_PAINTS = ((60.0, 105.0, 150.0), (150.0, 150.0, 155.0), (40.0, 42.0, 45.0), (170.0, 120.0, 50.0))
 
 
 @dataclass(slots=True)
@@ -77,6 +87,7 @@ class ArterialStory:
     blocks: tuple[Block, ...]
     incidents: list[_Incident] = field(default_factory=list)
     reds: list[tuple[float, float]] = field(default_factory=list)
+    lying: list[Standing] = field(default_factory=list)
     _since_s: dict[int, float] = field(default_factory=dict)
     _next_s: float = 0.0
 
@@ -111,7 +122,7 @@ class ArterialStory:
 
     def _begin(self, now_s: float) -> None:
         block = self.blocks[int(self.rng.integers(len(self.blocks)))]
-        lasts = BLOCK_S if block in BLOCKING else LAWFUL_S
+        lasts = BLOCK_S if block in BLOCKING else LYING_S if block is Block.OBJECT else LAWFUL_S
         until_s = now_s + float(self.rng.uniform(*lasts))
         near, far = ZONE_Y[0] + 25 - START_Y, ZONE_Y[1] - START_Y
         at_m = (
@@ -120,11 +131,23 @@ class ArterialStory:
             else float(self.rng.uniform(near, far))
         )
         self.incidents.append(_Incident(block, now_s, until_s, at_m))
+        if block is Block.OBJECT:
+            self.incidents[-1].onset_s = now_s
+            self.lying.append(self._load(at_m - LOAD_NEARER_M))
         self._next_s = until_s + float(self.rng.uniform(*GAP_S))
+
+    def _load(self, at_m: float) -> Standing:
+        """Let a load fall on the line between two lanes."""
+        rng, between = self.rng, self.lanes[int(self.rng.integers(len(self.lanes) - 1))]
+        model = fallen_load(LOAD_PAINTS[int(rng.integers(len(LOAD_PAINTS)))], float(rng.uniform(*LOAD_M)))
+        x_m = between.x_m + LANE_M / 2 + float(rng.uniform(-0.1, 0.1))
+        pose = Pose(x_m, START_Y + at_m, float(rng.uniform(0, math.pi)))
+        return Standing(LOAD_ID + len(self.incidents), model, pose)
 
     def _tell(self, one: _Incident, traffic: Traffic, own: list[Mover], now_s: float) -> None:
         if now_s >= one.until_s:
             traffic.closures.clear()
+            self.lying.clear()
             return
         closed = self._closed_lanes(one, now_s)
         traffic.closures = dict.fromkeys((lane.id for lane in closed), one.at_m)
@@ -141,6 +164,8 @@ class ArterialStory:
                 one.onset_s = max(min(self._since_s[key] for key in waits), one.last_pass_s)
 
     def _closed_lanes(self, one: _Incident, now_s: float) -> tuple[Lane, ...]:
+        if one.block is Block.OBJECT:
+            return ()
         if one.block is Block.ONE_LANE:
             return self.lanes[-1:]
         if one.block is Block.STOP_AND_GO:
@@ -151,9 +176,9 @@ class ArterialStory:
 
 
 def arterial(
-    seed: int, size: tuple[int, int], seconds: float, *, story: Literal["blocked", "lawful"]
+    seed: int, size: tuple[int, int], seconds: float, *, story: Literal["blocked", "lawful", "objects"]
 ) -> TrafficScene:
-    """Build the scene; ``lawful`` holds what must stay silent alone."""
+    """Build the scene; ``lawful`` holds what must stay silent alone, ``objects`` loads that fell."""
     rng = np.random.default_rng([seed, 25])
     camera = bridge_camera(rng, size)
     light = daylight(rng, behind=True)
@@ -167,7 +192,7 @@ def arterial(
         np.random.default_rng([seed, 26]),
         cycle,
         ZONE_Y[1] - START_Y + float(rng.uniform(-2, 4)),
-        BLOCKING if story == "blocked" else LAWFUL,
+        {"blocked": BLOCKING, "lawful": LAWFUL, "objects": (Block.OBJECT,)}[story],
     )
     traffic = Traffic(lanes, np.random.default_rng([seed, 28]), draw=drawn_from_pool, on_step=board)
     edge = MEDIAN_M + LANES * LANE_M
@@ -184,6 +209,7 @@ def arterial(
         background=lambda: road_background(camera, light, np.random.default_rng(scene_seed), seconds),
         tell_events=lambda _scene: _events(board, zone),
         noise=SensorNoise(size, float(rng.uniform(1.5, 3.0)), np.random.default_rng([seed, 29])),
+        lying=board.lying,
     )
 
 
@@ -194,12 +220,12 @@ def _events(board: ArterialStory, zone: TruthZone) -> tuple[TruthEvent, ...]:
     events = [
         TruthEvent("blocked_road", True, one.onset_s, one.until_s, zone.id, box, middle)  # noqa: FBT003 - alarm
         for one in board.incidents
-        if one.block in BLOCKING and one.onset_s is not None
+        if one.block not in LAWFUL and one.onset_s is not None
     ]
     events += [
         TruthEvent(str(one.block), False, one.from_s, one.until_s, zone.id, box, middle)  # noqa: FBT003 - alarm
         for one in board.incidents
-        if one.block not in BLOCKING
+        if one.block in LAWFUL
     ]
     events += [TruthEvent("queue", False, start, end, zone.id, box, middle) for start, end in board.reds]  # noqa: FBT003 - alarm
     return tuple(sorted(events, key=lambda one: one.started_s))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 SCENE_NAMES = (
     "farmland", "farmland-quiet", "street", "street-lawful", "road", "road-signal", "road-free",
-    "kerb", "kerb-across", "arterial", "arterial-lawful",
+    "kerb", "kerb-across", "arterial", "arterial-lawful", "arterial-objects",
     "tower", "tower-cloud_shadow", "tower-fog_bank", "tower-dust", "tower-steam", "tower-glare",
     "tower-low_sun", "tower-trees", "tower-birds", "tower-rain", "tower-snow", "tower-dirty_lens",
     "tower-night", "tower-day_night",

@@ -35,6 +35,7 @@ SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
     "kerb-across": lambda seed, size, seconds: kerb(seed, size, seconds, across=True),
     "arterial": lambda seed, size, seconds: arterial(seed, size, seconds, story="blocked"),
     "arterial-lawful": lambda seed, size, seconds: arterial(seed, size, seconds, story="lawful"),
+    "arterial-objects": lambda seed, size, seconds: arterial(seed, size, seconds, story="objects"),
     "tower": lambda seed, size, seconds: tower(seed, size, seconds, fires=True),
     **{f"tower-{name}": _tower(name) for name in NEGATIVES},
 }

@@ -52,7 +52,7 @@ class Scene(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standing:
-    """A vehicle that never moves."""
+    """A vehicle, or something else, that does not move."""
 
     object_id: int
     model: VehicleModel
@@ -73,7 +73,7 @@ class TrafficScene:
     """Vehicles on a fixed background; the scenes differ in layout and storyboard.
 
     ``background`` draws the empty scene, called when the first picture is asked for;
-    ``tell_events`` reads the events from the traffic's logs.
+    ``tell_events`` reads the events from the traffic's logs. ``lying``: what lies on the road just now.
     """
 
     camera: PinholeCamera
@@ -84,16 +84,17 @@ class TrafficScene:
     background: Callable[[], Image]
     tell_events: Callable[[TrafficScene], tuple[TruthEvent, ...]]
     noise: SensorNoise
+    lying: list[Standing] = field(default_factory=list)
     _empty: Image | None = None
     _seen: list[_Seen] = field(default_factory=list)
     _shapes: dict[int, tuple[Pose, Outline | None]] = field(default_factory=dict)
     _sprites: dict[int, tuple[Pose, Sprite | None]] = field(default_factory=dict)
 
     def boxes(self, t_s: float) -> tuple[TruthBox, ...]:
-        """Move the traffic to ``t_s`` and return one box per vehicle in sight."""
+        """Move the traffic to ``t_s`` and return one box per vehicle in sight, and per thing on the road."""
         self.traffic.advance(t_s)
         things = [(m.object_id, m.model, m.pose, m.speed_m_s) for m in self.traffic.movers]
-        things += [(s.object_id, s.model, s.pose, 0.0) for s in self.standing]
+        things += [(s.object_id, s.model, s.pose, 0.0) for s in (*self.standing, *self.lying)]
         seen = []
         shapes: dict[int, tuple[Pose, Outline | None]] = {}
         for object_id, model, pose, speed in things:

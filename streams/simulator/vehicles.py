@@ -315,6 +315,16 @@ def _block(build: MeshBuilder, span: tuple[float, float], half: float, z: tuple[
     ]
 
 
+def fallen_load(paint: tuple[float, float, float], length: float) -> VehicleModel:
+    """Build a crate that a lorry has lost: no vehicle, though it is placed and drawn as one."""
+    build = MeshBuilder(paint)
+    half, height = 0.4 * length, 0.6 * length
+    sides = _block(build, (-length / 2, length / 2), half, (0.0, height), "paint", 0)
+    for side in sides:
+        build.panel(side, (0.0, 1.0, 0.44, 0.56), "trim", 1)
+    return VehicleModel("object", length, 2 * half, height, build.build())
+
+
 def truck(paint: tuple[float, float, float], length: float) -> VehicleModel:
     """Build a box truck of ``length`` metres."""
     build = MeshBuilder(paint)

@@ -15,6 +15,7 @@ from edge.observe import Rule, Track
 from edge.rules import build_rule
 from edge.rules.blocked_road import level_of
 from edge.rules.road import RoadState
+from edge.shapes import overlap_of_smaller
 
 LANE = {"id": "road", "points": [[0.0, 0.5], [1.0, 0.5], [1.0, 0.72], [0.0, 0.72]]}
 
@@ -252,3 +253,50 @@ def test_a_restart_changes_nothing(kind: str) -> None:
     fresh = road(kind)
     fresh.load({})
     assert fresh.hold_s > 0
+
+
+def passing(t: float, *, shuns: bool) -> list[Thing]:
+    """A vehicle every 3 s in one of two lanes; ``shuns``: all in the farther one from 100 s on."""
+    things = []
+    for number in (int(t // 3), int(t // 3) - 1):
+        x = -60 + 140 * (t - 3 * number) + 37 * number % 140
+        y = 182 if number % 2 or (shuns and number >= 33) else 212
+        if x < 640:
+            things.append(car(x, y, colour=1 + number % 9))
+    return things
+
+
+def lying(t: float, *, shuns: bool = True) -> list[Thing]:
+    """From 100 to 260 s something dark lies in the nearer lane."""
+    load = Thing((300, 220, 345, 250), colour=4, detected=False)
+    return [*([load] if 100 <= t < 260 else []), *passing(t, shuns=shuns)]
+
+
+def test_what_is_no_vehicle_and_lies_in_a_lane_is_told_as_an_object_until_it_has_gone() -> None:
+    events = story(road("blocked_road", object_time_s=60), lying, times(330))
+    assert phases(events) == ["candidate", "opened", "closed"]
+    opened = events[1]
+    assert opened.reason == "object"
+    assert opened.boxes[0].label == "object"
+    assert overlap_of_smaller(opened.boxes[0].box, frac((300, 220, 345, 250))) > 0.85
+    assert at(98) <= opened.started_at <= at(106)
+    assert at(158) <= opened.captured_at <= at(170)
+    assert at(258) <= (events[-1].ended_at or at(0)) <= at(270)
+
+
+def test_what_vehicles_drive_over_is_a_shadow() -> None:
+    rule = road("blocked_road", object_time_s=60)
+    assert story(rule, lambda t: lying(t, shuns=False), times(250)) == []
+
+
+def test_objects_are_told_where_the_site_asks_for_them_alone() -> None:
+    assert story(road("blocked_road"), lying, times(200)) == []
+
+
+def test_an_object_is_told_once_over_a_restart() -> None:
+    seen = list(observations(lying, times(230)))
+    before, after = road("blocked_road", object_time_s=60), road("blocked_road", object_time_s=60)
+    told = [one.place_key for now in seen[:90] for one in before(now)]
+    after.load(json.loads(json.dumps(before.dump())))
+    assert told
+    assert {one.place_key for now in seen[90:] for one in after(now)} == set(told)

@@ -52,3 +52,15 @@ def test_a_lawful_road_has_queues_and_nothing_to_report() -> None:
     assert kinds.count("queue") >= 4
     assert {"stop_and_go", "one_lane"} & set(kinds)
     assert not any(event.alarm for event in truth.events)
+
+
+def test_a_fallen_load_lies_in_the_picture_for_as_long_as_the_event_says() -> None:
+    truth = simulate("arterial-objects", 1, seconds=720, fps=0.1, size=SIZE)
+    (event,) = [one for one in truth.events if one.alarm]
+    assert event.ended_s is not None
+    for frame in truth.frames:
+        lying = [box for box in frame.boxes if box.label == "object"]
+        assert len(lying) <= (event.started_s <= frame.t_s <= event.ended_s)
+    seen = [box for frame in truth.frames for box in frame.boxes if box.label == "object"]
+    assert len(seen) > 10
+    assert all(box.speed_m_s == 0 for box in seen)

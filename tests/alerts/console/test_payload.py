@@ -78,6 +78,12 @@ def test_facts_name_place_time_measures_and_the_maker(world: World) -> None:
     assert facts["Reason"] == "Picture frozen"
 
 
+def test_an_object_on_the_road_is_named(world: World) -> None:
+    incident = world.services.incidents.get_incident(world.send(parked_car(world, reason="object")))
+    facts = dict(payload.facts(incident, incident.alerts[0], EN, UTC, incident.started_at))
+    assert facts["Reason"] == "Object on the road"
+
+
 def plume(world: World, edge: str, lat_deg: float, orientation_deg: float) -> AlertMessage:
     """Smoke as one tower has it: long and thin along its bearing."""
     position = Position(lat_deg=lat_deg, lon_deg=114.2, semi_major_m=400, semi_minor_m=12,
