@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import cv2
 import numpy as np
@@ -89,7 +90,7 @@ class ChangeMap:
         )
         noise = _median(cv2.absdiff(reduced, expected))
         amounts = _sums(np.asarray(cv2.subtract(beyond, 2 + 2 * noise), np.uint8))
-        everywhere = RAIN_FACTOR * float(np.quantile(amounts, RAIN_SHARE))
+        everywhere = RAIN_FACTOR * _quantile(amounts, RAIN_SHARE)
         floor, spread = self._usual
         usual = np.minimum(np.maximum(floor + SPREADS * spread, everywhere), FLOOR_MOST)
         spread += RATE * (np.abs(amounts - floor) - spread)
@@ -116,21 +117,29 @@ def _in_light_of(seen: Picture, now: Picture) -> Picture:
         for one in (seen, now)
     )
     keep = np.ones(before.size, np.bool_)
-    gain, offset = 1.0, float(np.median(after - before))
+    gain, offset = 1.0, _quantile(after - before, 0.5)
     for _ in range(2):  # once with all, once without what has changed
         spread = float(before[keep].var())
         if spread > 4.0:
             centred = before[keep] - before[keep].mean()
             gain = float(np.clip((centred * after[keep]).mean() / spread, 0.5, 2.0))
-        offset = float(np.median(after[keep] - gain * before[keep]))
+        offset = _quantile(after[keep] - gain * before[keep], 0.5)
         error = np.abs(after - gain * before - offset)
-        keep = error <= 2.0 * float(np.median(error)) + 1.0
+        keep = error <= 2.0 * _quantile(error, 0.5) + 1.0
     return np.asarray(np.clip(seen * np.float32(gain) + np.float32(offset) + 0.5, 0, 255), np.uint8)
 
 
 def _median(values: npt.NDArray[np.uint8] | cv2.Mat) -> int:
     levels = np.bincount(np.asarray(values).ravel(), minlength=256).cumsum()
     return int(np.searchsorted(levels, levels[-1] / 2))
+
+
+def _quantile(values: npt.NDArray[np.floating[Any]], share: float) -> float:
+    """Return a quantile as ``np.quantile`` interpolates it, which takes ten times as long for a thousand."""
+    at = share * (values.size - 1)
+    low, high = int(at), min(int(at) + 1, values.size - 1)
+    ordered = np.partition(values.ravel(), (low, high))
+    return float(ordered[low] + (at - low) * (ordered[high] - ordered[low]))
 
 
 def _sums(pixels: npt.NDArray[np.uint8]) -> Amounts:

@@ -54,6 +54,8 @@ class Area(StrictModel):
 
     def covers_fracs(self, boxes: Sequence[Box]) -> list[float]:
         """Return the share of each box that lies inside, all in one go."""
+        if not len(boxes):
+            return []
         rows = _rows(boxes)
         left, top, right, bottom = self.polygon.bounds
         near = (rows[:, 2] > left) & (rows[:, 0] < right) & (rows[:, 3] > top) & (rows[:, 1] < bottom)
@@ -134,6 +136,8 @@ def areas(rows: Matrix) -> npt.NDArray[np.float64]:
 
 def commons(some: Sequence[Box], others: Sequence[Box]) -> Matrix:
     """Return :func:`common` of each pair: a hundred pairs at the price of some twenty alone."""
+    if not len(some) or not len(others):  # most calls of a quiet hour
+        return np.zeros((len(some), len(others)))
     a, b = _rows(some)[:, None], _rows(others)[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     return np.asarray(np.where((sides > 0).all(axis=2), sides[..., 0] * sides[..., 1], 0.0))
@@ -142,6 +146,8 @@ def commons(some: Sequence[Box], others: Sequence[Box]) -> Matrix:
 def ious(some: Sequence[Box], others: Sequence[Box]) -> Matrix:
     """Return :func:`iou` of each pair."""
     both = commons(some, others)
+    if not both.size:
+        return both
     either = areas(_rows(some))[:, None] + areas(_rows(others))[None] - both
     return np.divide(both, either, out=np.zeros_like(both), where=both > 0)
 
@@ -154,6 +160,8 @@ def same_vehicles(
     It does where the boxes overlap so much, or one of like size lies so far inside the other.
     """
     both = commons(some, others)
+    if not both.size:
+        return both > 0
     own, other = areas(_rows(some))[:, None], areas(_rows(others))[None]
     small, large = np.minimum(own, other), np.maximum(own, other)
     touching = both > 0
