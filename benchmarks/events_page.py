@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 Row = Mapping[str, Any]
-NAMES = {"illegal_parking": "Illegal parking", "blocked_road": "Blocked road", "smoke": "Smoke"}
+NAMES = {
+    "illegal_parking": "Illegal parking",
+    "blocked_road": "Blocked road",
+    "road_object": "Object on a road",
+    "smoke": "Smoke",
+}
 DEMANDS: dict[str, tuple[tuple[str, str, float, bool], ...]] = {  # (what, field, limit, at least)
     "illegal_parking": (
         ("parked", "events", 200, True),
@@ -56,7 +61,7 @@ def write_page(content: Mapping[str, Any], path: Path) -> None:
     """Write the page from a benchmark's document."""
     rows: list[Row] = content["rows"]
     played: dict[str, Any] = content["parts"]
-    parts = [HEAD, *(_how(name, part) for name, part in played.items()), ""]
+    parts = [HEAD, "\n".join(_how(name, part) for name, part in played.items()) + "\n"]
     for kind in sorted({row["kind"] for row in rows}):
         own = [row for row in rows if row["kind"] == kind]
         parts += [f"## {NAMES.get(kind, kind)}\n", _table(own), _demands(kind, own[0]), _fails(own[0])]

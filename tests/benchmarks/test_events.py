@@ -99,7 +99,7 @@ def test_parts_that_were_played_apart_make_one_page(tmp_path: Path) -> None:
     assert both["views"] == {"trials": 50}
     write_page(both, tmp_path / "accuracy.md")
     text = (tmp_path / "accuracy.md").read_text(encoding="utf-8")
-    assert "- views: the full set, seed 0, on 2 cores of some processor.\n" in text
+    assert "- views: the full set, seed 0, on 2 cores of some processor.\n\n## " in text
     assert "## Lost views" in text
 
 
