@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi.responses import Response
@@ -11,12 +13,13 @@ from nicegui import Client
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from alerts import texts as shared
 from alerts.console.context import Visitor
 from alerts.console.formats import local
 from alerts.console.shell import attributes, el, frame, html
 from alerts.console.tables import NUMBER, Cell, plain, table_html
 from alerts.console.texts import Words
-from alerts.console.texts_city import AUDIT_ACTIONS, AUDIT_SUBJECTS
+from alerts.console.texts_city import AUDIT_ACTIONS, AUDIT_KEYS, AUDIT_SUBJECTS
 from alerts.services.audit_log import AuditFilter
 from alerts.services.names import Names
 from alerts.services.rights import Right
@@ -25,6 +28,16 @@ from alerts.store.journal import SYSTEM
 
 PAGE = 100
 _MAX_DETAIL = 160  # characters; the rest shows where one points at it
+# what some keys of a detail hold, by its name
+_NAMED: dict[str, Mapping[Any, tuple[str, str]]] = {
+    "from": shared.STATES,
+    "to": shared.STATES,
+    "reason": shared.DISMISS_REASONS,
+    "verdict": shared.VERDICTS,
+    "role": shared.ROLES,
+    "stage": shared.STAGES,
+    "score": shared.SCORES,
+}
 
 
 async def audit_page(visitor: Visitor, client: Client, request: Request) -> Response | None:
@@ -118,14 +131,15 @@ def _row(visitor: Visitor, row: AuditView, names: Names) -> list[Cell]:
     words = visitor.words
     person = names.person(row.actor)
     who = words("system") if row.actor == SYSTEM else row.actor
-    detail = _detail(row.detail)
+    detail = _detail(row.detail, words)
+    short = detail if len(detail) <= _MAX_DETAIL else detail[:_MAX_DETAIL] + "…"
     return [
         plain(str(row.seq), NUMBER),
         plain(local(row.at, visitor.console.zone), "tw-when"),
         plain(who if person == row.actor else f"{person} ({who})"),
         plain(_action(row.action, words)),
         _subject(row.subject, visitor),
-        plain(detail, "tw-detail"),
+        (f'<span title="{escape(detail)}">{escape(short)}</span>', "tw-detail"),
     ]
 
 
@@ -137,13 +151,16 @@ def _subject(subject: str, visitor: Visitor) -> Cell:
     return plain(f"{name} {key}".strip())
 
 
-def _detail(text: str) -> str:
-    """Return a row's detail as ``key value`` pairs, what is empty left out."""
-    detail = json.loads(text)
-    pairs = [f"{key} {_value(value)}" for key, value in detail.items() if value not in (None, "", [], {})]
-    joined = " · ".join(pairs)
-    return joined if len(joined) <= _MAX_DETAIL else joined[:_MAX_DETAIL] + "…"
+def _detail(text: str, words: Words) -> str:
+    """Return a row's detail as pairs of key and value, what is empty left out."""
+    pairs = [
+        f"{words.name(AUDIT_KEYS, key)} {_value(value, _NAMED.get(key, {}), words)}"
+        for key, value in json.loads(text).items()
+        if value not in (None, "", [], {})
+    ]
+    return " · ".join(pairs)
 
 
-def _value(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def _value(value: object, table: Mapping[Any, tuple[str, str]], words: Words) -> str:
+    values = value if isinstance(value, list) else [value]
+    return ", ".join(str(one) if isinstance(one, dict | list) else words.name(table, one) for one in values)

@@ -168,6 +168,7 @@ def test_the_audit_is_found_by_person_and_incident_and_verified(world: World) ->
     async def use(site: Site) -> None:
         text, client = await site.page("/audit?incident=1")
         assert "陈静 (chief)" in text
+        assert "由 已识别 · 至 待核实" in text
         assert "导入区域" not in text.split("tw-table")[1]
         text, client = await site.page("/audit?who=nobody")
         assert "没有符合条件的记录" in text
