@@ -1,12 +1,13 @@
 """Small far smoke: what the tile planner finds, and what it runs, against looking through every tile.
 
-``python -m benchmarks.tiles [--quick] --data DIR --json OUT``
+``python -m benchmarks.tiles [--quick] [--data DIR] --json OUT``
 
-``DIR`` is a folder with ``nemo/`` (``images/``, ``labels/`` in YOLO's form; still frames, each a view of
-its own, so nothing has changed and the whole picture and the tiles along the horizon remain) and
-``figlib/`` (``NAME/`` with one frame a minute, named ``<epoch s>_<s from ignition>.jpg``, and
-``NAME_boxes/``; the change gate says where something has changed, and the budget grants a quarter of all
-runs). ``--quick`` takes each ninth still frame, and of a sequence the frames with boxes alone.
+Without ``--data`` a rendered fire in the fields is watched, as a sequence. ``DIR`` is a folder with
+``nemo/`` (``images/``, ``labels/`` in YOLO's form; still frames, each a view of its own, so nothing has
+changed and the whole picture and the tiles along the horizon remain) and ``figlib/`` (``NAME/`` with one
+frame a minute, named ``<epoch s>_<s from ignition>.jpg``, and ``NAME_boxes/``; the change gate says where
+something has changed, and the budget grants a quarter of all runs).
+``--quick`` takes each ninth still frame, and of a sequence the frames with boxes alone.
 
 A plume counts as found from an overlap (IoU) of 0.1, for it has no edge, at the smoke rule's two
 confidences. JSON: ``results``, one object a set and confidence::
@@ -23,12 +24,14 @@ confidences. JSON: ``results``, one object a set and confidence::
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import typer
@@ -46,10 +49,13 @@ from models.tiles import detect_through, plan_tiles
 from streams.errors import StreamError
 from streams.frame import Frame
 from streams.pictures import read_picture
+from streams.simulator import open_scene
 
 LEAST_IOU = 0.1
 OVERLAP_FRAC = 0.2  # of exhaustive tiles
 EACH_QUICK = 9
+SIZE_PX, RENDERED_S, FIRST_S, SPACING_S = (1920, 1080), 180.0, 20.0, 5.0
+QUICK_SHOTS, FULL_SHOTS = 8, 30
 SEQUENCE_SHARE = 0.25  # of exhaustive runs, granted to a sequence
 RULE = SmokeRuleConfig.model_validate({"kind": "smoke"})
 
@@ -139,6 +145,42 @@ def sequences(folder: Path, *, quick: bool) -> list[list[tuple[Path, Path, float
     return out
 
 
+def rendered(folder: Path, *, quick: bool) -> list[list[tuple[Path, Path, float]]]:
+    """Render a fire in the fields into a folder, and return it as a sequence."""
+    scene, shots = open_scene("farmland", seed=5, seconds=RENDERED_S, size=SIZE_PX), []
+    for index in range(QUICK_SHOTS if quick else FULL_SHOTS):
+        at_s = FIRST_S + index * SPACING_S
+        plumes = [one.box for one in scene.boxes(at_s) if one.label == "smoke"]
+        picture, labels = folder / f"{index:03d}.jpg", folder / f"{index:03d}.txt"
+        cv2.imwrite(str(picture), scene.picture())
+        rows = [((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1) for x1, y1, x2, y2 in plumes]
+        if rows:
+            labels.write_text("".join(f"0 {x} {y} {w} {h}\n" for x, y, w, h in rows), encoding="utf-8")
+        shots.append((picture, labels, at_s))
+    return [shots]
+
+
+def sets_of(
+    data: Path | None, folder: Path, *, quick: bool
+) -> dict[str, list[list[tuple[Path, Path, float]]]]:
+    """Return what is to be looked at.
+
+    Raises:
+        StreamError: there is none of it in ``data``.
+
+    """
+    if data is None:
+        return {"rendered": rendered(folder, quick=quick)}
+    sets = {
+        "nemo": stills(data / "nemo", quick=quick),
+        "figlib": sequences(data / "figlib", quick=quick),
+    }
+    if missing := [name for name, shots in sets.items() if not any(shots)]:
+        msg = f"--data {data}: no labelled pictures in {', '.join(missing)}"
+        raise StreamError(msg)
+    return sets
+
+
 def camera() -> CameraConfig:
     """Return a camera with the smoke rule and all defaults."""
     view = {"rules": [{"kind": "smoke"}]}
@@ -212,25 +254,19 @@ def _row(name: str, frames: int, tally: Tally, runs: tuple[int, int]) -> Row:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with nemo/ and figlib/.")],
     json_path: Annotated[Path, typer.Option("--json", help="Where to write the results.")],
+    data: Annotated[Path | None, typer.Option(help="Folder with nemo/ and figlib/.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Within a minute.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Compare the planner with exhaustive tiles, on still frames and on sequences."""
-    sets = {
-        "nemo": stills(data / "nemo", quick=quick),
-        "figlib": sequences(data / "figlib", quick=quick),
-    }
-    missing = [name for name, shots in sets.items() if not any(shots)]
-    if missing:
-        print(f"error: --data {data}: no labelled pictures in {', '.join(missing)}", file=sys.stderr)
-        raise typer.Exit(2)
     try:
         detector = load_detector(RULE.model, confidence=RULE.weak_confidence)
         content: dict[str, Any] = document(
             "tiles", quick=quick, model=f"{detector.name} {detector.precision}"
         )
-        content["results"] = [row for name, shots in sets.items() for row in measure(name, shots, detector)]
+        with tempfile.TemporaryDirectory() as name:
+            sets = sets_of(data, Path(name), quick=quick)
+            content["results"] = [row for key, shots in sets.items() for row in measure(key, shots, detector)]
         detector.close()
     except (ModelError, StreamError) as error:
         print(f"error: {error}", file=sys.stderr)

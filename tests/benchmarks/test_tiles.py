@@ -66,6 +66,17 @@ def test_a_sequence_is_granted_a_quarter_of_all_runs(tmp_path: Path) -> None:
     assert rows[0]["found"] > 0
 
 
+def test_without_a_folder_a_fire_is_rendered_with_its_truth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "SIZE_PX", (320, 180))
+    (shots,) = tiles.sets_of(None, tmp_path, quick=True)["rendered"]
+    assert all(picture.is_file() for picture, _, _ in shots)
+    truths = [tiles.truth_of(labels, (320, 180)) for _, labels, _ in shots if labels.is_file()]
+    assert truths
+    assert all(box.min() >= 0 and box.max() <= 320 for box in truths)
+
+
 def test_overlaps_are_shared_area_over_joint_area() -> None:
     a = np.array([[0, 0, 10, 10]], np.float32)
     b = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
