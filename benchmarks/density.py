@@ -292,21 +292,18 @@ def print_all(content: Row) -> None:
     """Print what was measured."""
     facts = ("name", "seconds", "mbit_s", "key_frame_kib")
     print_table("streams", content["streams"], facts)
-    columns = (
-        "streams", "vehicles", "cameras", "cpu_s_per_camera_s", "floor_alone", "floor_paced",
-        "ratio_to_floor", "ratio_to_floor_paced", "cores_used", "gap_p95_intervals",
-        "slowest_over_median", "stretch", "looked_frac", "spared_frac", "rss_mib_per_camera", "restarts",
-        "server_cpu_s_per_camera_s",
-    )  # fmt: skip
-    print_table("the box", content["boxes"], columns)
+    first = ("streams", "vehicles", "cameras")
+    costs = ("cpu_s_per_camera_s", "floor_alone", "floor_paced", "ratio_to_floor", "cores_used")
+    print_table("what the box costs", content["boxes"], (*first, *costs, "server_cpu_s_per_camera_s"))
+    looks = ("gap_p95_intervals", "slowest_over_median", "stretch", "looked_frac", "spared_frac")
+    print_table("what it does", content["boxes"], (*first, *looks, "rss_mib_per_camera", "restarts"))
     if content["peers"]:
         print_table("peers", content["peers"], ("peer", "cpu_s_per_camera_s", "absent"))
     ratios = ("ratio_to_floor", "usual_ratio_to_floor", "quiet_ratio_to_floor")
     peers = ("ratio_to_script", "ratio_to_ultralytics")
     print_table("ours", [content], ("cameras", "cpu_s_per_camera_s", *ratios, *peers))
     if "asked" in content:
-        columns = ("streams", "vehicles", "cameras", "what", "got", "asked", "ok")
-        print_table("asked", content["asked"], columns)
+        print_table("asked", content["asked"], (*first, "what", "got", "asked", "ok"))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ QUICK_PERIODS, FULL_PERIODS = 1, 4  # of health, after the first, which speaks o
 QUICK_HEALTH_S, FULL_HEALTH_S = 4.0, 30.0
 QUICK_CAMERAS, FULL_CAMERAS = 3, 30
 QUICK_CLIP_S, FULL_CLIP_S = 4, 12
+ANALYSED = "analysed.mp4"
 WHOLE_FRAME = ((0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98))
 _START_S = 30.0
 _RENDER_S = 240.0
@@ -68,7 +69,7 @@ def analysis_cameras(port: int) -> list[Row]:
     return [
         {
             "id": f"street-{index}",
-            "url": f"rtsp://127.0.0.1:{port}/street.mp4",
+            "url": f"rtsp://127.0.0.1:{port}/{ANALYSED}",
             "interval_s": 1.0,  # shorter than the key frames' distance, so that each is analysed
             "views": [{"zones": [zone], "rules": [rule]}],
         }
@@ -76,15 +77,12 @@ def analysis_cameras(port: int) -> list[Row]:
     ]
 
 
-def measure_analysis(folder: Path, *, quick: bool, embedded: bool) -> Row:
+def measure_analysis(site: Site, port: int, *, quick: bool) -> Row:
     """Run four cameras and collect what the box says of their lag."""
     periods, health_s = (QUICK_PERIODS, QUICK_HEALTH_S) if quick else (FULL_PERIODS, FULL_HEALTH_S)
-    videos = folder / "analysis"
-    videos.mkdir()
-    write_clip(videos / "street.mp4", QUICK_CLIP_S if quick else FULL_CLIP_S, b_frames=2)
-    with Site(folder / "analysis-site", embedded=embedded) as site:
-        site.run_box("box-1", analysis_cameras(site.serve(videos)), health_s)
-        lags = health_lags(site.broker_port, periods, _START_S + (periods + 2) * health_s)
+    site.run_box("box-1", analysis_cameras(port), health_s)
+    lags = health_lags(site.broker_port, periods, _START_S + (periods + 2) * health_s)
+    site.kill("box-1")
     return {
         "streams": STREAMS,
         "reports": len(lags),
@@ -207,30 +205,42 @@ def asked_of(phases: Sequence[Row]) -> list[Row]:
     ]
 
 
-def measure_incidents(folder: Path, count: int, scenes: Scenes, *, embedded: bool) -> Row:
-    """Run ``count`` cameras until each has alerted, or it was awaited for long enough."""
-    videos = folder / "scenes"
-    with Site(folder / "incidents-site", embedded=embedded) as site:
+def measure_incidents(site: Site, cameras: Sequence[Row], wait_s: float) -> Row:
+    """Run cameras until each has alerted, or it was awaited for long enough."""
+    database = Database(site.database_url or f"sqlite:///{site.folder / 'central-data' / 'central.db'}")
+    earlier = Seen()
+    earlier.look(database)
+    seen, names = Seen(known=earlier.known), {camera["id"] for camera in cameras}
+    site.run_box("box-2", cameras, FULL_HEALTH_S)
+    deadline = time.monotonic() + _START_S + wait_s
+    try:
+        while not names <= seen.opened and time.monotonic() < deadline:
+            site.family.check()
+            seen.look(database)
+            time.sleep(LOOK_S)
+    finally:
+        database.close()
+    return {
+        "cameras": len(cameras),
+        "broker": site.broker,
+        "database": site.database,
+        "phases": seen.rows(),
+        "silent": sorted(names - seen.opened),
+    }
+
+
+def run(folder: Path, count: int, *, quick: bool, embedded: bool) -> Row:
+    """Render what is watched, start the site and measure both ways on it."""
+    videos, scenes = folder / "videos", QUICK if quick else FULL
+    videos.mkdir()
+    write_clip(videos / ANALYSED, QUICK_CLIP_S if quick else FULL_CLIP_S, b_frames=2)
+    with Site(folder / "site", embedded=embedded) as site:
         for scene in scenes.names.values():
             site.job(f"render-{scene}", *demosite.render_arguments(scene, 0, videos, scenes.rendered_s))
-        cameras = scenes.cameras(site.serve(videos), videos, count)
-        site.run_box("box-1", cameras, FULL_HEALTH_S)
-        seen, names = Seen(), {camera["id"] for camera in cameras}
-        database = Database(site.database_url or f"sqlite:///{site.folder / 'central-data' / 'central.db'}")
-        deadline = time.monotonic() + _START_S + scenes.wait_s
-        try:
-            while not names <= seen.opened and time.monotonic() < deadline:
-                site.family.check()
-                seen.look(database)
-                time.sleep(LOOK_S)
-        finally:
-            database.close()
+        port = site.serve(videos)
         return {
-            "cameras": count,
-            "broker": site.broker,
-            "database": site.database,
-            "phases": seen.rows(),
-            "silent": sorted(names - seen.opened),
+            "analysis": measure_analysis(site, port, quick=quick),
+            "incidents": measure_incidents(site, scenes.cameras(port, videos, count), scenes.wait_s),
         }
 
 
@@ -244,12 +254,9 @@ def main(
 ) -> None:
     """Time arrival to analysis, and capture to incident."""
     content: dict[str, Any] = document("latency", quick=quick)
+    count = cameras or (QUICK_CAMERAS if quick else FULL_CAMERAS)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        content["analysis"] = measure_analysis(folder, quick=quick, embedded=embedded)
-        count = cameras or (QUICK_CAMERAS if quick else FULL_CAMERAS)
-        scenes = QUICK if quick else FULL
-        content["incidents"] = measure_incidents(folder, count, scenes, embedded=embedded)
+        content |= run(Path(name), count, quick=quick, embedded=embedded)
     content["asked"] = asked_of(content["incidents"]["phases"])
     content["ok"] = not content["incidents"]["silent"]
     print_machine(content)

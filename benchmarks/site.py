@@ -117,7 +117,7 @@ class Site:
         }
         config = demosite.write_yaml(self.folder / f"{edge}.yaml", document)
         command = [sys.executable, "-m", "benchmarks.density_box", str(config), str(health_s)]
-        self.family.start(edge, command)
+        self.children[edge] = self.family.start(edge, command)
 
     def kill(self, name: str) -> None:
         """Kill a part by SIGKILL; PostgreSQL, whose servers outlive their parent, by its own way to crash."""
