@@ -32,6 +32,7 @@ from alerts.parts import BEAT_S, beat
 from alerts.silence import open_silences
 from alerts.store.database import Database
 from alerts.thread_part import ThreadPart
+from alerts.tls import check_files
 from alerts.topics import Address, Channel, wildcard
 from towerwatch.logs import get_logger
 from towerwatch.timebase import utc_now
@@ -79,6 +80,12 @@ class Consumer(ThreadPart):
         self._due = {"lead": 0.0, "commands": 0.0, "watch": 0.0, "beat": 0.0}
         self._jumps = JumpWatch()
         self._sending: dict[str, mqtt.MQTTMessageInfo] = {}  # commands that paho holds, by id
+
+    def start(self) -> None:
+        """Start the thread; raise ConfigError for files of TLS that cannot be used."""
+        if (tls := self._config.broker.tls) is not None:
+            check_files("broker.tls", ca=tls.ca, certificate=tls.certificate, key=tls.key)
+        super().start()
 
     @property
     def connected(self) -> bool:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from alerts.config import ServeSettings
 from alerts.parts import BEAT_S, beat
 from alerts.store.database import Database
+from alerts.tls import check_files
 from towerwatch.errors import TowerwatchError
 
 START_S = 30.0
@@ -71,8 +72,9 @@ class WebServer:
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def start(self) -> None:
-        """Bind and serve; raise :class:`ServeError` if that fails."""
+        """Bind and serve; raise :class:`ServeError` if that fails, ConfigError for unusable files of TLS."""
         settings = self._settings
+        check_files("serve", certificate=settings.certificate, key=settings.key)
         try:
             family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
             self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=512)

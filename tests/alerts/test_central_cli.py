@@ -158,6 +158,23 @@ def test_a_port_that_is_taken_is_a_failure_in_one_line(tmp_path, monkeypatch):
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in done.output
 
 
+NO_TLS = {
+    "consume": ({"broker": {"tls": {"ca": "nowhere.pem"}}}, "broker.tls: no file "),
+    "serve": ({"serve": {"certificate": "bad.pem", "key": "bad.pem"}}, "cannot be used: "),
+}
+
+
+@pytest.mark.parametrize("command", NO_TLS)
+def test_files_of_tls_that_cannot_be_used_are_a_mistake_of_configuration(tmp_path, monkeypatch, command):
+    monkeypatch.setattr("alerts.cli_base.configure_logging", lambda _program, **_options: None)
+    settings, said = NO_TLS[command]
+    (tmp_path / "bad.pem").write_text("no certificate")
+    file = tmp_path / "central.yaml"
+    file.write_text(json.dumps({"data_dir": "data", "console": {"enabled": False}, **settings}))
+    done = CliRunner().invoke(front_door, ["central", command, "--config", str(file)])
+    assert (done.exit_code, said in done.output) == (2, True)
+
+
 def test_an_unknown_schema_is_refused():
     assert CliRunner().invoke(app, ["schema", "poetry"]).exit_code == 2
 
