@@ -11,6 +11,7 @@ whose places look different afterwards.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -63,24 +64,24 @@ class RoadState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Raster:
-    """The zone's bounds as 96 x 96 points; ``inside``: bool, by row and column, those in the zone."""
+    """The zone's bounds as 96 x 96 points; ``inside``: bool, by row and column, those in the zone.
+
+    ``axis``: the direction in which the zone is longest, a unit vector (x, y) in fractions of the frame.
+    """
 
     xs: npt.NDArray[np.float64]
     ys: npt.NDArray[np.float64]
     inside: npt.NDArray[np.bool_]
+    axis: npt.NDArray[np.float64]
 
     @classmethod
     def of(cls, zone: Zone) -> _Raster:
         x1, y1, x2, y2 = zone.polygon.bounds
         xs, ys = np.linspace(x1, x2, 96), np.linspace(y1, y2, 96)
-        return cls(xs, ys, np.asarray(contains_xy(zone.polygon, *np.meshgrid(xs, ys)), np.bool_))
-
-    @property
-    def axis(self) -> npt.NDArray[np.float64]:
-        """The direction in which the zone is longest, a unit vector (x, y) in fractions of the frame."""
-        rows, columns = np.nonzero(self.inside)
-        points = np.stack([self.xs[columns], self.ys[rows]], axis=1)
-        return np.asarray(np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][0], np.float64)
+        inside = np.asarray(contains_xy(zone.polygon, *np.meshgrid(xs, ys)), np.bool_)
+        corners = np.asarray(zone.points)
+        axis = np.linalg.svd(corners - corners.mean(axis=0))[2][0]
+        return cls(xs, ys, inside, np.asarray(axis, np.float64))
 
     def occupancy_frac(self, boxes: Sequence[Box]) -> float:
         """Return the share of the zone under boxes."""
@@ -314,7 +315,7 @@ class Road:
 
     def flow_past(self, spot: Spot) -> int:
         """Count the passages anywhere in the zone since the spot began, at most 100."""
-        return sum(at_s > spot.since_s for at_s in self._passages_s)
+        return len(self._passages_s) - bisect_right(self._passages_s, spot.since_s)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-able values."""
@@ -362,13 +363,9 @@ def _corners(box: Box) -> list[tuple[float, float]]:
 
 def queue_length_bl(spots: Sequence[Spot]) -> float:
     """Return the distance between the two farthest vehicles plus one, in their mean body lengths."""
-    boxes = [spot.box for spot in spots]
-    if not boxes:
+    if not spots:
         return 0.0
-    longest = 1.0
-    for i, a in enumerate(boxes):
-        for b in boxes[:i]:
-            dx = abs(a[0] + a[2] - b[0] - b[2]) / (a[2] - a[0] + b[2] - b[0])
-            dy = abs(a[1] + a[3] - b[1] - b[3]) / (a[3] - a[1] + b[3] - b[1])
-            longest = max(longest, 1 + math.hypot(dx, dy))
-    return longest
+    rows = np.asarray([spot.box for spot in spots])
+    doubled_middles, sides = rows[:, :2] + rows[:, 2:], rows[:, 2:] - rows[:, :2]
+    apart = np.abs(doubled_middles[:, None] - doubled_middles) / (sides[:, None] + sides)
+    return 1.0 + float(np.hypot(apart[..., 0], apart[..., 1]).max())
