@@ -11,6 +11,7 @@ which the first vehicle of the queue has stood and nothing has passed its head a
 before the moment from which the queue is long enough to be judged, which the duration counts from.
 
 Where the view is calibrated, the queue is told in metres as well (``queue_m``) and so is the speed.
+Where the site asks for it, so is what lies on the road and is no vehicle (:mod:`edge.rules.road_object`).
 """
 
 from __future__ import annotations
@@ -141,22 +142,23 @@ class BlockedRoadRule:
         schedule = self.config.schedule
         if schedule is not None and not schedule.in_force(seen.captured_at, self.tz):
             return []
-        return [self._object(key, thing, seen) for key, thing in told.items()]
+        return [self._object(key, thing, seen, lasts_s) for key, thing in told.items()]
 
     def _is_obstacle(self, thing: StillThing, state: RoadState, now_s: float, lasts_s: float) -> bool:
         """Whether it has lain for long enough, alone, and traffic went around it: who waits drives on."""
-        lies = now_s - thing.since_s >= lasts_s and thing.seen_s == now_s
+        # half-way to an alert it is worth keeping pictures
+        lies = now_s - thing.since_s >= lasts_s / 2 and thing.seen_s == now_s
         return (
             lies
             and thing.passed_s >= PASSED_S
             and not any(is_near(spot.box, thing.box) for spot in state.standing)
         )
 
-    def _object(self, key: str, thing: StillThing, seen: Observation) -> Finding:
+    def _object(self, key: str, thing: StillThing, seen: Observation, lasts_s: float) -> Finding:
         return Finding(
             kind="blocked_road",
             place_key=key,
-            confirmed=True,
+            confirmed=thing.seen_s - thing.since_s >= lasts_s,
             since=back_dated(seen.captured_at, seen.monotonic_s, thing.since_s),
             confidence=OBJECT_CONFIDENCE,
             boxes=(thing.box,),

@@ -275,7 +275,8 @@ def lying(t: float, *, shuns: bool = True) -> list[Thing]:
 def test_what_is_no_vehicle_and_lies_in_a_lane_is_told_as_an_object_until_it_has_gone() -> None:
     events = story(road("blocked_road", object_time_s=60), lying, times(330))
     assert phases(events) == ["candidate", "opened", "closed"]
-    opened = events[1]
+    candidate, opened, *_ = events
+    assert candidate.captured_at < at(150), "half-way, so that there are pictures of the beginning"
     assert opened.reason == "object"
     assert opened.boxes[0].label == "object"
     assert overlap_of_smaller(opened.boxes[0].box, frac((300, 220, 345, 250))) > 0.85
