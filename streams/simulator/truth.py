@@ -22,13 +22,13 @@ and ``condition`` a word under which figures are grouped; the three may be absen
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, TypeAdapter, ValidationError
 
 from towerwatch.errors import PermanentError
 from towerwatch.timebase import iso_z, parse_utc
@@ -36,6 +36,8 @@ from towerwatch.timebase import iso_z, parse_utc
 SCHEMA_VERSION = 1
 FIXED_START = "2000-01-01T00:00:00.000Z"
 """When a scene starts that knows no time of its own: the same as for a replayed video."""
+Seconds = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""From the first picture: no scene and no event lasts longer than decades."""
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 
@@ -85,8 +87,8 @@ class TruthEvent:
 
     kind: str
     alarm: bool
-    started_s: float
-    ended_s: float | None
+    started_s: Seconds
+    ended_s: Seconds | None
     zone: str | None
     box: Box
     ground_m: Point
@@ -109,7 +111,7 @@ class TruthCamera:
 class TruthFrame:
     """The boxes of one picture."""
 
-    t_s: float
+    t_s: Seconds
     boxes: tuple[TruthBox, ...]
 
 
@@ -121,7 +123,7 @@ class SceneTruth:
     seed: int
     fps: float
     size: tuple[int, int]
-    seconds: float
+    seconds: Seconds
     camera: TruthCamera
     zones: tuple[TruthZone, ...]
     events: tuple[TruthEvent, ...]
@@ -138,6 +140,9 @@ class RenderedFrame:
     image: npt.NDArray[np.uint8]
     t_s: float
     boxes: tuple[TruthBox, ...]
+
+
+_SCENE = TypeAdapter(SceneTruth)
 
 
 def write_truth(truth: SceneTruth, path: Path) -> None:
@@ -159,51 +164,18 @@ def read_truth(path: Path) -> SceneTruth:
         if version != SCHEMA_VERSION:
             msg = f"{path}: schema_version {version}; this program reads {SCHEMA_VERSION}"
             raise TruthError(msg)
-        return _scene(document)
+        scene = _SCENE.validate_python(document)
+        return replace(scene, start_at=iso_z(parse_utc(scene.start_at)))
     except OSError as error:
         msg = f"{path}: cannot be read: {error.strerror}"
         raise TruthError(msg) from None
-    except (ValueError, LookupError, TypeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        msg = f"{path}: is no truth file: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise TruthError(msg) from None
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         msg = f"{path}: is no truth file: {type(error).__name__}: {error}"
         raise TruthError(msg) from None
-
-
-def _scene(document: Mapping[str, Any]) -> SceneTruth:
-    return SceneTruth(
-        scene=str(document["scene"]),
-        seed=int(document["seed"]),
-        fps=float(document["fps"]),
-        size=(int(document["size"][0]), int(document["size"][1])),
-        seconds=float(document["seconds"]),
-        camera=TruthCamera(**document["camera"]),
-        zones=tuple(
-            TruthZone(zone["id"], zone["use"], tuple((x, y) for x, y in zone["points"]))
-            for zone in document["zones"]
-        ),
-        events=tuple(_event(event) for event in document["events"]),
-        frames=tuple(
-            TruthFrame(
-                frame["t_s"],
-                tuple(TruthBox(**{**box, "box": tuple(box["box"])}) for box in frame["boxes"]),
-            )
-            for frame in document["frames"]
-        ),
-        camera_id=str(document.get("camera_id", "")),
-        start_at=iso_z(parse_utc(document.get("start_at", FIXED_START))),
-        condition=str(document.get("condition", "")),
-    )
-
-
-def _event(values: Mapping[str, Any]) -> TruthEvent:
-    place = values.get("lat_lon_deg")
-    return TruthEvent(
-        **{
-            **values,
-            "box": tuple(values["box"]),
-            "ground_m": tuple(values["ground_m"]),
-            "lat_lon_deg": None if place is None else (float(place[0]), float(place[1])),
-        }
-    )
 
 
 def _rounded(value: Any) -> Any:

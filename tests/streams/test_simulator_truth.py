@@ -49,6 +49,13 @@ def test_pixels_of_a_box() -> None:
         pytest.param(lambda d: d | {"size": [1]}, "is no truth file", id="half-a-size"),
         pytest.param(lambda d: d | {"camera": {"height_m": 1}}, "is no truth file", id="half-a-camera"),
         pytest.param(lambda _d: [], "is no truth file", id="a-list"),
+        pytest.param(lambda d: d | {"events": ["x"]}, "events.0: ", id="an-event-that-is-none"),
+        pytest.param(
+            lambda d: d | {"events": [d["events"][0] | {"started_s": 1e308}]},
+            "events.0.started_s: Input should be less",
+            id="after-all-time",
+        ),
+        pytest.param(lambda d: d | {"start_at": "0001-01-01T00:00:00+14:00"}, "Overflow", id="before-time"),
     ],
 )
 def test_other_files_are_refused(truth: SceneTruth, tmp_path: Path, change, said: str) -> None:
