@@ -21,7 +21,7 @@ them in real time; what all its processes use is counted. In one run:
 
 ``--only`` runs the box on these streams alone, at the most cameras, and no peers: 60 cameras for a quarter
 of an hour are ``--only mixed --cameras 60 --seconds 900``. ``--rtsp`` brings the streams by the project's
-own RTSP server, in a process whose CPU is told apart (``server_cpu_s_per_camera_s``; more than a box's).
+own RTSP server, in a process whose CPU is told apart (``server_cpu_s_per_camera_s``, some 0.012).
 
 JSON: ``cameras``, ``cpu_s_per_camera_s``, ``ratio_to_ultralytics``, ``ratio_to_script``,
 ``ratio_to_floor``, ``gap_p95_intervals``, ``looked_frac`` (pictures analysed over those that the interval
@@ -51,7 +51,7 @@ import typer
 
 from benchmarks.clips import clip_facts
 from benchmarks.density_asked import asked_of_box, asked_of_peers
-from benchmarks.density_box import BoxFigures, cameras_of, run_box
+from benchmarks.density_box import BoxFigures, BoxTerms, cameras_of, run_box
 from benchmarks.density_floor import alone, paced
 from benchmarks.density_plots import plot_boxes
 from benchmarks.density_rtsp import served
@@ -74,7 +74,7 @@ FLOOR_ROUNDS, QUICK_ROUNDS = 3, 1
 FULL_CAMERAS, QUICK_CAMERAS = 60, 4
 FULL_S, QUICK_S = 90.0, 8.0
 HEALTH_S, QUICK_HEALTH_S = 15.0, 4.0
-PACED_S = 20.0
+PACED_S, QUICK_PACED_S = 20.0, 4.0
 STARTS_S = 120.0  # a box may take so long to see through all cameras
 PEER_S = {"ultralytics": 3.0, "script": 12.0, "supervision": 12.0}
 PEER_TIMEOUT_S = 300.0
@@ -191,16 +191,21 @@ def runs_of(vehicles: Sequence[int], most: int, only: Streams | None, *, quick: 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How each box is run, for ``seconds``, and how often its health is heard and the floor taken."""
+    """How boxes are run, each for ``seconds``, and how often and for how long the floor is taken."""
 
     seconds: float
     quick: bool
     rtsp: bool
 
     @property
-    def health_s(self) -> float:
-        """Between two words on health."""
-        return QUICK_HEALTH_S if self.quick else HEALTH_S
+    def box(self) -> BoxTerms:
+        """Of each box."""
+        return BoxTerms(self.seconds, QUICK_HEALTH_S if self.quick else HEALTH_S, tune=not self.quick)
+
+    @property
+    def paced_s(self) -> float:
+        """Of the floor at the streams' own pace."""
+        return QUICK_PACED_S if self.quick else min(self.seconds, PACED_S)
 
     @property
     def rounds(self) -> int:
@@ -223,10 +228,9 @@ def measure(folder: Path, runs: Sequence[Run], terms: Terms) -> Row:
         cameras = cameras_of(own, zones, run.cameras)
         workers = wanted_workers(run.cameras, usable_cores())
         typer.echo(f"{run.cameras} cameras, {run.streams}, {run.vehicles} vehicles, {terms.seconds:.0f} s")
-        pace_s = min(terms.seconds, PACED_S)
         floor = {
             "floor_alone": statistics.fmean(floors[name] for name in own),
-            "floor_paced": paced([Path(camera["url"]) for camera in cameras], workers, pace_s),
+            "floor_paced": paced([Path(camera["url"]) for camera in cameras], workers, terms.paced_s),
         }
         home = folder / f"{run.streams}-{run.vehicles}-{run.cameras}"
         boxes.append(run_one(run, cameras, floor, terms, home))
@@ -236,10 +240,10 @@ def measure(folder: Path, runs: Sequence[Run], terms: Terms) -> Row:
 def run_one(run: Run, cameras: Sequence[Row], floor: Row, terms: Terms, home: Path) -> Row:
     """Run one box, its cameras' files played by itself or served as RTSP."""
     if not terms.rtsp:
-        return box_row(run, cameras, run_box(cameras, terms.seconds, terms.health_s, home), floor)
+        return box_row(run, cameras, run_box(cameras, terms.box, home), floor)
     with served(Path(cameras[0]["url"]).parent) as server:
         cameras = [{**camera, "url": server.address(Path(camera["url"]))} for camera in cameras]
-        figures = run_box(cameras, terms.seconds, terms.health_s, home, server.cpu_s)
+        figures = run_box(cameras, terms.box, home, server.cpu_s)
     served_s = figures.beside_cpu_s / figures.seconds / len(cameras)
     return {**box_row(run, cameras, figures, floor), "server_cpu_s_per_camera_s": served_s}
 

@@ -155,14 +155,19 @@ def family_usage(pid: int) -> tuple[Usage, int]:
     return Usage(sum(one.cpu_s for one in usages), sum(one.rss_mib for one in usages)), len(family)
 
 
+@dataclass(frozen=True, slots=True)
+class BoxTerms:
+    """For how long a box is measured, how often it says its health, and whether it tunes its model first."""
+
+    seconds: float
+    health_s: float
+    tune: bool = True
+
+
 def run_box(
-    cameras: Sequence[Any],
-    seconds: float,
-    health_s: float,
-    folder: Path,
-    beside_cpu_s: Callable[[], float] = float,
+    cameras: Sequence[Any], terms: BoxTerms, folder: Path, beside_cpu_s: Callable[[], float] = float
 ) -> BoxFigures:
-    """Run a box until it sees through all cameras, then measure it for ``seconds``.
+    """Run a box until it sees through all cameras, then measure it.
 
     ``beside_cpu_s`` tells the CPU seconds that a server beside it has used.
 
@@ -178,19 +183,20 @@ def run_box(
         "site": SITE,
         "edge": EDGE,
         "data_dir": str(folder / "data"),
+        "tune": terms.tune,
         "broker": {"host": "127.0.0.1", "port": broker.port},
         "central": {"url": f"http://127.0.0.1:{free_port()}", "token": f"env:{_TOKEN}"},
         "cameras": list(cameras),
     }
     config = write_yaml(folder / "edge.yaml", document)
     log = (folder / "box.log").open("wb")
-    command = [sys.executable, "-m", "benchmarks.density_box", str(config), str(health_s)]
+    command = [sys.executable, "-m", "benchmarks.density_box", str(config), str(terms.health_s)]
     box = subprocess.Popen(command, env={**os.environ, _TOKEN: "none"}, stdout=log, stderr=log)
     try:
         ear.open()
         _await_sight(box, ear, {camera["id"] for camera in cameras}, folder / "box.log")
         beside_s = beside_cpu_s()
-        figures = _measure(box, ear, len(cameras), seconds)
+        figures = _measure(box, ear, len(cameras), terms.seconds)
         return replace(figures, beside_cpu_s=beside_cpu_s() - beside_s)
     finally:
         box.send_signal(signal.SIGTERM)
