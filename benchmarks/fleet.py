@@ -22,7 +22,7 @@ kind that is never joined, and alerts that an incident took in twice. ``lag``: e
 and not committed, and alert messages committed and not applied. ``benchmarks/fleet_load.py`` states the mix.
 
 ``--quick`` takes 300 boxes, their share of the load (2 alerts a second at least) and seconds for minutes; a
-box sends an alert that is not acknowledged again after 5 s, not 30.
+box sends an alert that is not acknowledged again after 3 s, not 30.
 """
 
 from __future__ import annotations
@@ -82,11 +82,11 @@ def plan_of(boxes: int, *, quick: bool) -> Plan:
         pace_per_s=1600.0 * share,
         pace_alerts_per_s=150.0 * share,
         storm=round(20_000 * share),
-        phase_s=8.0 if quick else 60.0,
-        storm_s=5.0 if quick else 60.0,
+        phase_s=5.0 if quick else 60.0,
+        storm_s=3.0 if quick else 60.0,
         down_s=1.0 if quick else 5.0,
-        first_s=5.0 if quick else PERIOD_S + 10,
-        resend_s=5.0 if quick else RESEND_S,
+        first_s=3.0 if quick else PERIOD_S + 10,
+        resend_s=3.0 if quick else RESEND_S,
     )
 
 
