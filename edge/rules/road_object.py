@@ -134,7 +134,8 @@ class _Cells:
         looks = np.frombuffer(data, np.uint8, 6 * count).reshape(6, *shape).astype(np.float32)
         times = np.frombuffer(data, np.float32, 2 * count, 6 * count).reshape(2, *shape).astype(np.float64)
         road, spread, returns, other, seen, away = looks
-        return cls(road, spread / 10, returns, away > 0, other, *times, seen, np.zeros_like(road))
+        since_s, last_s = times
+        return cls(road, spread / 10, returns, away > 0, other, since_s, last_s, seen, np.zeros_like(road))
 
 
 @dataclass(slots=True)
