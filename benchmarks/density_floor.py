@@ -24,7 +24,6 @@ import av
 from benchmarks.decode import by_floor
 
 WARM_S = 3.0
-START_S = 60.0
 
 
 def alone(files: Sequence[Path], seconds: float) -> float:
@@ -42,6 +41,10 @@ def paced(files: Sequence[Path], processes: int, seconds: float, warm_s: float =
 
     ``files``: one entry a camera, so a file may stand there often, each longer than ``seconds`` and
     ``warm_s`` together, of which the latter is not counted.
+
+    Raises:
+        EOFError: one of the processes ended; its traceback stands on standard error.
+
     """
     context = multiprocessing.get_context("spawn")
     players = []
@@ -50,9 +53,10 @@ def paced(files: Sequence[Path], processes: int, seconds: float, warm_s: float =
         share = [str(path) for path in files[index::processes]]
         player = context.Process(target=_play, args=(theirs, share, seconds, warm_s), daemon=True)
         player.start()
+        theirs.close()  # so that one that dies is heard of
         players.append((player, ours))
     try:
-        costs = [ours.recv() for _, ours in players if ours.poll(START_S + warm_s + seconds)]
+        costs: list[float] = [ours.recv() for _, ours in players]
     finally:
         for player, _ in players:
             player.terminate()
