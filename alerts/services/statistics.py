@@ -283,6 +283,7 @@ class _Queries:
 
     def _taken_s(self, begin: Any, end: Any) -> ColumnElement[Any]:
         """Return how long each took, as one text of seconds that commas part."""
+        seconds: ColumnElement[Any]
         if self._sqlite:  # its days are doubles, good to a millisecond
             seconds = func.round((func.julianday(end) - func.julianday(begin)) * 86_400_000) / 1000
         else:
