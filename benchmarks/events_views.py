@@ -218,12 +218,12 @@ def run(seed: int, folder: Path, *, quick: bool, kept: bool = False) -> PartResu
         plans = [plan for plan in every if (folder / f"{plan.name}.json").exists()]
     else:
         play_all("views", plans, done_or_run, folder)
-    kept = {plan: json.loads((folder / f"{plan.name}.json").read_text(encoding="utf-8")) for plan in plans}
+    found = {plan: json.loads((folder / f"{plan.name}.json").read_text(encoding="utf-8")) for plan in plans}
     told = Counter(dict.fromkeys(BLINDNESS, 0))
-    for plan, result in kept.items():
+    for plan, result in found.items():
         told.update(result["told"] if plan.trial is not None else {})
     trials = sum(plan.trial is not None for plan in plans)
-    false = {plan.weather: int(result["false"]) for plan, result in kept.items() if plan.trial is None}
+    false = {plan.weather: int(result["false"]) for plan, result in found.items() if plan.trial is None}
     hours = sum(plan.hours for plan in plans)
     shares = {name: share_of(count, trials) for name, count in told.items()}
     rate = rate_of(sum(false.values()), hours / RATE_HOURS)
