@@ -16,6 +16,7 @@ import statistics
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def paced(files: Sequence[Path], processes: int, seconds: float, warm_s: float =
     """Return CPU seconds per second of one stream, of all ``files`` at once in real time.
 
     ``files``: one entry a camera, so a file may stand there often, each longer than ``seconds`` and
-    ``warm_s`` together, of which the latter is not counted.
+    ``warm_s`` together, of which the latter is not counted. On a machine that cannot keep the pace, what was
+    decoded counts, not what was due.
 
     Raises:
         EOFError: one of the processes ended; its traceback stands on standard error.
@@ -56,41 +58,53 @@ def paced(files: Sequence[Path], processes: int, seconds: float, warm_s: float =
         theirs.close()  # so that one that dies is heard of
         players.append((player, ours))
     try:
-        costs: list[float] = [ours.recv() for _, ours in players]
+        spent: list[Spent] = [ours.recv() for _, ours in players]
     finally:
         for player, _ in players:
             player.terminate()
             player.join()
-    return sum(costs) / len(files)
+    return sum(one.cpu_s for one in spent) / sum(one.video_s for one in spent)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds of a process, and the seconds of video that its key frames stand for."""
+
+    cpu_s: float
+    video_s: float
 
 
 def _play(connection: Connection, files: Sequence[str], seconds: float, warm_s: float) -> None:
-    """Play files until told, in this process; send the CPU seconds of one second."""
+    """Play files until told, in this process, and send what was spent."""
     stop = threading.Event()
-    threads = [threading.Thread(target=_decode_keys, args=(path, stop)) for path in files]
+    decoded_s: list[float] = []
+    threads = [threading.Thread(target=_decode_keys, args=(path, stop, decoded_s)) for path in files]
     for thread in threads:
         thread.start()
     stop.wait(warm_s)
-    cpu_s, at_s = time.process_time(), time.monotonic()
+    cpu_s, before = time.process_time(), len(decoded_s)
     stop.wait(seconds)
-    cost = (time.process_time() - cpu_s) / (time.monotonic() - at_s)
+    cpu_s, after = time.process_time() - cpu_s, len(decoded_s)
     stop.set()
     for thread in threads:
         thread.join()
-    connection.send(cost)
+    connection.send(Spent(cpu_s, sum(decoded_s[before:after])))
 
 
-def _decode_keys(path: str, stop: threading.Event) -> None:
-    """Decode each key frame of a file when it is due."""
+def _decode_keys(path: str, stop: threading.Event, decoded_s: list[float]) -> None:
+    """Decode each key frame of a file when it is due; note how long after the last each comes."""
     with av.open(path) as container:
-        stream, started_s = container.streams.video[0], time.monotonic()
+        stream, started_s, last_s = container.streams.video[0], time.monotonic(), 0.0
         codec = stream.codec_context
         codec.thread_count = 1
         for packet in container.demux(stream):
             if not packet.is_keyframe or packet.pts is None or packet.time_base is None:
                 continue
-            if stop.wait(max(0.0, started_s + float(packet.pts * packet.time_base) - time.monotonic())):
+            at_s = float(packet.pts * packet.time_base)
+            if stop.wait(max(0.0, started_s + at_s - time.monotonic())):
                 return
             codec.decode(packet)
             codec.decode(None)
             codec.flush_buffers()
+            decoded_s.append(at_s - last_s)
+            last_s = at_s
