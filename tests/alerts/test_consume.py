@@ -408,9 +408,9 @@ def test_one_whose_connection_broke_leads_again_unless_another_does(postgres):
     one, other = (Leadership(database, "it") for database in databases)
     try:
         assert [one.held(), other.held(), one.held()] == [True, False, True]
-        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        postgres.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'")
         assert [one.held(), other.held()] == [True, False]
-        postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        postgres.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory'")
         assert [other.held(), one.held()] == [True, False]
     finally:
         for leadership in (one, other):
