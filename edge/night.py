@@ -18,8 +18,8 @@ from edge.config import CameraConfig
 from edge.rule_config import SmokeRuleConfig
 from edge.view_watch import Light
 
-# mean grey levels, of 0 to 255. Of 308 real pictures of hills by day the darkest has 54, one at night 6,
-# two by infrared 51 and 69
+# mean grey levels, of 0 to 255. Of 308 real pictures of hills the darkest by day has 54, the one at night 6;
+# two by infrared have 51 and 69
 DARK, LIGHT_AGAIN = 45.0, 55.0
 PITCH_DARK = 20.0  # darker than any picture by infrared that shows land
 BRIGHT_GREY = 100.0  # from here on a picture without colour is fog by day
