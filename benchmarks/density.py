@@ -73,7 +73,7 @@ CACHE = Path("bench-results/density")
 FLOOR_ROUNDS, QUICK_ROUNDS = 3, 1
 FULL_CAMERAS, QUICK_CAMERAS = 60, 4
 FULL_S, QUICK_S = 90.0, 8.0
-HEALTH_S, QUICK_HEALTH_S = 15.0, 4.0
+HEALTH_S = 15.0
 PACED_S, QUICK_PACED_S = 20.0, 4.0
 STARTS_S = 120.0  # a box may take so long to see through all cameras
 PEER_S = {"ultralytics": 3.0, "script": 12.0, "supervision": 12.0}
@@ -200,7 +200,7 @@ class Terms:
     @property
     def box(self) -> BoxTerms:
         """Of each box."""
-        return BoxTerms(self.seconds, QUICK_HEALTH_S if self.quick else HEALTH_S, tune=not self.quick)
+        return BoxTerms(self.seconds, min(HEALTH_S, self.seconds / 2), tune=not self.quick)
 
     @property
     def paced_s(self) -> float:

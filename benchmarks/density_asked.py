@@ -21,8 +21,8 @@ def asked_of_box(row: Row) -> list[Row]:
     found = [_judged(row, "worker restarts", row["restarts"], "<=", 0)]
     if row["cameras"] >= MANY:
         found.append(_judged(row, "resident MB a camera", row["rss_mib_per_camera"] * MB_A_MIB, "<=", 40.0))
-    if row["mean_gap_intervals"] > EVEN_FROM:
-        said = row["stretch"] / row["mean_gap_intervals"]
+    if (gap := row["mean_gap_intervals"] or 0.0) > EVEN_FROM:
+        said = row["stretch"] / gap
         found += [
             _judged(row, "slowest camera over the median", row["slowest_over_median"], "<=", 1.3),
             _judged(row, "stretch said in health over the one seen", said, ">=", 0.8),

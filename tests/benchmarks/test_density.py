@@ -100,6 +100,7 @@ def test_ratios_say_how_many_times_less_ours_costs(tmp_path: Path) -> None:
         ({"rss_mib": 2100.0}, ["memory grown since warm-up, share"]),
         ({"seconds": 90.0, "cpu_s": 86.4, "rss_mib": 2100.0}, []),  # too short to say
         ({"gaps": (1.0, 1.3)}, ["gap p95, intervals"]),
+        ({"gaps": (), "mean_gaps": (), "looked_frac": 0.0}, ["gap p95, intervals"]),  # health said nothing
         ({"cpu_s": 1000.0}, ["times the floor", "CPU s a camera-second at a floor of 0.015"]),
         ({"cpu_s": 1000.0, "looked_frac": 0.7}, []),  # of fewer looks
         ({"mean_gaps": (1.5, 1.5, 1.6), "gaps": (2.0,), "stretch": 1.45}, []),
