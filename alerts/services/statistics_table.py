@@ -52,8 +52,14 @@ def to_csv(groups: Iterable[GroupView], by: Grouping, names: Names, language: La
     writer = csv.writer(stream)
     writer.writerow([HEADINGS[by][at], "id", *(column[at] for column in COLUMNS)])
     for group in groups:
-        writer.writerow([name_of(group, by, names, language), group.key, *_values(group)])
+        named = (name_of(group, by, names, language), group.key)
+        writer.writerow([*map(_no_formula, named), *_values(group)])
     return "\ufeff" + stream.getvalue()
+
+
+def _no_formula(text: str) -> str:
+    """Keep a spreadsheet from running what somebody called a camera: text is marked as such."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _values(group: GroupView) -> list[str]:

@@ -150,5 +150,7 @@ def test_the_table_names_what_it_counts_in_the_language_asked_for(filled, sqlite
     assert rows[1][:7] == ["秸秆焚烧烟雾", "smoke", "3", "0", "2", "1", "0.333"]
     assert {len(row) for row in rows} == {len(rows[0])}
     assert rows[3][6] == ""
+    harmful = report.total.model_copy(update={"key": "box-1/c", "name": "=HYPERLINK(1)"})
+    assert "\n'=HYPERLINK(1),box-1/c," in to_csv([harmful], "camera", Names(), "en").replace("\r", "")
     areas = to_csv(report.by_area, "area", read_names(open_services(sqlite), "zh"), "zh")
     assert "west区,west,5" in areas
