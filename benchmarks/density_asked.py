@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.report import Row
@@ -67,8 +67,3 @@ def _judged(row: Row, what: str, got: Any, relation: str, limit: float) -> Row:
         "asked": f"{relation} {limit:.4g}",
         "ok": got is not None and _HOLDS[relation](got, limit),
     }
-
-
-def all_ok(asked: Sequence[Row]) -> bool:
-    """Tell whether every figure that was judged is within its limit."""
-    return all(row["ok"] for row in asked)
