@@ -1,6 +1,6 @@
 """The smoke rule on a patrolling tower: plumes found within three visits, and what look-alikes cost.
 
-Fires under five kinds of weather, and a camera-day of each negative by name
+Fires under five kinds of weather, three at once or a crowd, and a camera-day of each negative by name
 (:mod:`streams.simulator.tower_story`) through the error model; fewer of both with rendered pictures
 before the shipped detector (:mod:`benchmarks.smoke_runs`). A plume counts once it is 20 px wide, of a
 picture 1,920 px wide, and as detected if the alert comes by the end of the third visit from then.
@@ -17,11 +17,11 @@ from pathlib import Path
 
 from benchmarks.events_part import PartResult, missed_of, play_all
 from benchmarks.events_traffic import read_alerts
-from benchmarks.smoke_runs import PIXEL_SIZE, PLAYED_SIZE, Sight, SmokeRun, run_tower
+from benchmarks.smoke_runs import CROWD, PIXEL_SIZE, PLAYED_SIZE, Sight, SmokeRun, run_tower
 from edge.score import Judged, JudgedEvent, judge
 from edge.score_rows import ScoreRow, row_of, rows_of
 from streams.simulator.tower import DWELL_S, ROUND_S
-from streams.simulator.tower_story import CLEAR, HAZE, HOUR_S, NEGATIVES
+from streams.simulator.tower_story import CLEAR, FEW, HAZE, HOUR_S, MANY, NEGATIVES
 from streams.simulator.truth import read_truth, write_truth
 
 FIGURES: str | None = "smoke"
@@ -33,18 +33,19 @@ PIXELS = "with the detector: "
 
 
 def full_plan(seed: int) -> list[SmokeRun]:
-    """Return 15 hours with fires and 15.2 camera-days without, and a part of that with the detector."""
+    """Return 21 hours with fires and 15.2 camera-days without, and a part of that with the detector."""
     first = seed * 100
-    fires = [SmokeRun(name, first + k, 1.5 * HOUR_S, True) for k in range(2) for name in FIRE_WEATHER]  # noqa: FBT003 - a field
-    quiet = [SmokeRun(name, first + 50, 26 * HOUR_S, False) for name in (CLEAR, *NEGATIVES)]  # noqa: FBT003 - a field
-    pixels = [replace(run, pixels=True) for run in fires[:4]]
+    fires = [SmokeRun(name, first + k, 2 * HOUR_S, FEW) for k in range(2) for name in FIRE_WEATHER]
+    crowd = SmokeRun(CLEAR, first + 10, HOUR_S, MANY)
+    quiet = [SmokeRun(name, first + 50, 26 * HOUR_S, 0) for name in (CLEAR, *NEGATIVES)]
+    pixels = [replace(run, pixels=True) for run in fires[:6]]
     pixels += [replace(run, seconds=HOUR_S / 2, pixels=True) for run in quiet]
-    return [*quiet, *pixels, *fires]
+    return [*quiet, *pixels, *fires, crowd]
 
 
 def quick_plan(seed: int) -> list[SmokeRun]:
     """Return a tower with fires and an hour of dust."""
-    return [SmokeRun(CLEAR, seed * 100, 1.3 * HOUR_S, True), SmokeRun("dust", seed * 100 + 50, HOUR_S, False)]  # noqa: FBT003 - a field
+    return [SmokeRun(CLEAR, seed * 100, 1.3 * HOUR_S, MANY), SmokeRun("dust", seed * 100 + 50, HOUR_S, 0)]
 
 
 def done_or_run(run: SmokeRun, folder: Path) -> None:
@@ -129,7 +130,9 @@ def _page(pixels: Judged) -> str:
         " picture as the detector has on real pictures, which are hard ones, at random and lasting places."
         " Drops, billows of fog, glare, a low sun, clouds, dust and steam are found where and while they are"
         " painted, as surely as smoke is believed, by the share of smoke's chance that the detector had on"
-        " rendered ones (`LOOKS_LIKE` in `benchmarks/smoke_runs.py`). Up to twelve fires burn at once.\n"
+        f" rendered ones (`LOOKS_LIKE` in `benchmarks/smoke_runs.py`). No more than {FEW} fires burn"
+        f" at once around a tower, each in a view of its own; under `{CROWD}`, which the sum holds too, up to"
+        f" {MANY} in one another's smoke.\n"
     )
     if pixels.watched_s:
         days = sum(pixels.watched_s.values()) / 86_400

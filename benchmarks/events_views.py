@@ -160,7 +160,7 @@ def run_trial(scene: TowerScene, view: TowerView) -> dict[str, bool]:
 
 def watch_weather(name: str, seed: int, hours: float) -> int:
     """Return how often one view was falsely called blind in hours of one kind of weather."""
-    scene = tower(seed, SIZE, hours * HOUR_S, name, fires=False)
+    scene = tower(seed, SIZE, hours * HOUR_S, name, fires=0)
     view = scene.views[seed % len(scene.views)]
     watcher = Watcher(ViewWatch((view.name,)))
     reports, blind = 0, False
@@ -191,7 +191,7 @@ class ViewRun:
         if self.trial is None:
             number = 100 * self.seed + 20 + WEATHER.index(self.weather)
             return {"false": watch_weather(self.weather, number, self.hours)}
-        scene = tower(100 * self.seed + self.trial % TOWERS, SIZE, HOUR_S, fires=False)
+        scene = tower(100 * self.seed + self.trial % TOWERS, SIZE, HOUR_S, fires=0)
         return {"told": run_trial(scene, scene.views[self.trial // TOWERS % len(scene.views)])}
 
 

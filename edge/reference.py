@@ -31,7 +31,12 @@ CELL_PX = 8  # of a picture reduced to at least WORK_PX in width: a plume 20 px 
 WORK_PX = 800
 HORIZON_CELLS = 25
 LAND_VISITS = 40  # what is land and what is sky is told by so many: clouds go, fog lifts
+LAND_SHARE = 0.85  # of them must have seen land
+SPECK_CELLS, SPECK_FRAC = 2, 0.03  # a smaller patch in a box, in cells and as a share of it, is noise
+POINTED_FRAC, LARGER = 1 / 3, 6.0  # of the smaller of the two; and a box is no smaller a part of its patch
 Grid = npt.NDArray[np.float32]
+CellBox = tuple[int, int, int, int]
+"""Left, top, right, bottom in cells, the latter two not included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +76,10 @@ class ReferenceTerms:
 
 @dataclass(frozen=True, slots=True)
 class Novelty:
-    """What is new in one box.
+    """What is new in one box, or in the patch of change that a box points at.
+
+    A detector's box is half as large again as its smoke, or half as small, and beside it. What is new in
+    one piece about it says better where the smoke is: ``place``, which all shares are about.
 
     Attributes:
         inside_frac: share of the box's cells of land that are veiled or paled; in the sky that is cloud.
@@ -90,6 +98,7 @@ class Novelty:
     foot_on_land: bool
     steady_frac: float | None = None
     on_lens: bool = False
+    place: Box | None = None
 
     def stands_out(self, least_frac: float) -> bool:
         """Whether at least so much of it is new, far less around it, and nothing there in other presets."""
@@ -135,6 +144,9 @@ class ViewReference:
     _new_before: npt.NDArray[np.bool_] | None = None  # and at the one before the present
     _weather: npt.NDArray[np.uint8] | None = None  # visits left in which a cell's change is weather
     _upheavals: int = 0
+    _patches: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] | None = (
+        None  # of what is new: labels, stats
+    )
 
     @property
     def ripe(self) -> bool:
@@ -154,7 +166,7 @@ class ViewReference:
         if self._land_share is not None and visit.brightness.shape != self._land_share.shape:
             self._forget()
             self._land_share, self._seen_visits = None, 0
-        self._new, self._now_s = None, now_s
+        self._new, self._patches, self._now_s = None, None, now_s
         if self._usual is not None and self.ripe:
             new = self._novel(visit, self._usual)
             self.lens.note(self.preset, now_s, new)
@@ -196,16 +208,15 @@ class ViewReference:
         """Say what is new within a box of the picture seen last; None where it could not be compared."""
         if self._new is None or self._usual is None:
             return None
-        rows, columns = self._new.shape
-        x1, y1, x2, y2 = _cells(box, rows, columns)
+        new, land = self._new, self._usual.land
+        rows, columns = new.shape
+        x1, y1, x2, y2 = self._patch(_cells(box, rows, columns))
         inside = (slice(y1, y2), slice(x1, x2))
         belt_x, belt_y = max(2, (x2 - x1) // 2), max(2, (y2 - y1) // 2)
         outer = (
             slice(max(0, y1 - belt_y), min(rows, y2 + belt_y)),
             slice(max(0, x1 - belt_x), min(columns, x2 + belt_x)),
         )
-        land = self._usual.land
-        new = self._new
         n_in, new_in = int(land[inside].sum()), int(new[inside].sum())
         n_out, new_out = int(land[outer].sum()) - n_in, int(new[outer].sum()) - new_in
         around = new_out / n_out if n_out else 0.0
@@ -220,8 +231,33 @@ class ViewReference:
             around_frac=max(around, float(along.mean()) if along.size else 0.0),
             steady_frac=steady,
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
-            on_lens=self.lens.shows(self.preset, self._now_s, new, inside),
+            on_lens=self.lens.shows(self.preset, self._now_s, new, inside, outer),
+            place=(x1 / columns, y1 / rows, x2 / columns, y2 / rows),
         )
+
+    def _patch(self, cells: CellBox) -> CellBox:
+        """Return the patch of new cells that a box points at; the box itself where it points at none.
+
+        A box points at a patch that holds a third of it, or of which it holds a third, and which is more
+        than a speck in it.
+        """
+        assert self._new is not None  # noqa: S101 - the caller has looked
+        if self._patches is None:
+            joined = cv2.morphologyEx(self._new.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+            _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+            self._patches = (labels, stats)
+        labels, stats = self._patches
+        x1, y1, x2, y2 = cells
+        counts = np.bincount(labels[y1:y2, x1:x2].ravel(), minlength=len(stats))
+        counts[0] = 0
+        best = int(counts.argmax())
+        shared, size = int(counts[best]), int(stats[best, cv2.CC_STAT_AREA])
+        area = (x2 - x1) * (y2 - y1)
+        pointed = shared >= POINTED_FRAC * min(size, area) and size <= LARGER * area
+        if shared < max(SPECK_CELLS, SPECK_FRAC * area) or not pointed:
+            return cells
+        left, top, width, height = (int(value) for value in stats[best, :4])
+        return left, top, left + width, top + height
 
     def _novel(self, visit: _Visit, usual: _Usual) -> npt.NDArray[np.bool_]:
         veil, pale = _changes(visit, usual.brightness, usual.contrast)
@@ -233,7 +269,7 @@ class ViewReference:
         )
         paled = (pale >= terms.pale) & (pale >= terms.deviations * usual.pale_spread)
         # where a cloud's shadow leaves, texture brightens with its cell; under smoke it does not
-        paled &= (usual.contrast < terms.texture) | (veil >= terms.veil / 2)
+        paled &= (usual.contrast < terms.texture) | (np.abs(veil) >= terms.veil / 2)
         return np.asarray(veiled | paled, np.bool_)
 
     def _remember(self, visit: _Visit, covered: Sequence[Box]) -> None:
@@ -248,7 +284,7 @@ class ViewReference:
         while len(self._visits) > self.terms.visits:
             self._visits.popleft()
         usual = _usual(self._visits, self.terms)
-        self._usual = replace(usual, land=self._by_now(usual.land))
+        self._usual = replace(usual, land=self._by_now(_land(visit.brightness, visit.contrast, self.terms)))
 
     def _by_now(self, land: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Return what was land at most visits: a cloud looks rough, but not for long at one place."""
@@ -256,7 +292,7 @@ class ViewReference:
         self._seen_visits = min(self._seen_visits + 1, LAND_VISITS)
         share = looks if self._land_share is None else self._land_share
         self._land_share = np.asarray(share + (looks - share) / self._seen_visits, np.float32)
-        return np.asarray(self._land_share >= 0.5, np.bool_)
+        return np.asarray(self._land_share >= LAND_SHARE, np.bool_)
 
 
 def _measure(image: Picture, now_s: float) -> _Visit:
@@ -322,7 +358,7 @@ def _kept(before: npt.NDArray[np.bool_], now: npt.NDArray[np.bool_]) -> float:
     return int((before & now).sum()) / fewer if fewer else 0.0
 
 
-def _cells(box: Box, rows: int, columns: int) -> tuple[int, int, int, int]:
+def _cells(box: Box, rows: int, columns: int) -> CellBox:
     """Return left, top, right, bottom of the cells that a box touches, at least one each way."""
     x1 = min(max(int(box[0] * columns), 0), columns - 1)
     y1 = min(max(int(box[1] * rows), 0), rows - 1)

@@ -27,7 +27,7 @@ from edge.rule_config import SmokeRuleConfig
 from edge.rules.smoke_dismissals import Dismissals
 from edge.rules.smoke_habits import Habits
 from edge.rules.smoke_tubes import Tube, Vote
-from edge.shapes import Zone, area, foot_of
+from edge.shapes import Zone, area, foot_of, overlap_of_smaller
 from streams.frame import Picture
 
 HYSTERESIS = 0.8
@@ -39,8 +39,10 @@ NEW_FRAC = 0.12  # of a box must be new in the view
 SURE_NEW_FRAC = 0.08  # and so much where the detector is sure: far smoke is thin, and boxes are wide
 MIN_VOTES = 3
 MIN_SIGHTINGS = 2  # of them the detector's own, however weak
-LARGE_SIDE_FRAC, LARGE_SIGHTINGS = 0.05, 3  # large plumes are hardly ever missed (configs/errors/smoke.yaml)
+SEEN_FRAC, PATIENCE_S = 0.5, 900.0  # of the pictures so many must show it, unless it has lasted so long
+MIN_SEEN = 4  # weight of those since it began: two that are sure, or four that are weak
 MIN_GROWTH = 0.7  # smoke that is hardly believed must not be shrinking
+SOURCE_FRAC = 0.3
 CANDIDATE_SIGHTINGS = 2
 LEARN_AFTER_S = 3600.0  # what has been there for so long becomes part of the view
 
@@ -128,7 +130,9 @@ class SmokeRule:
         votes = [
             vote for box, confidence in inside if (vote := self._vote(seen, box, confidence)) is not None
         ]
-        self._habits.see([box for box, _ in found], seen.monotonic_s)
+        votes = [vote for vote in votes if not any(_reaches(vote.where, source) for source in quiet)]
+        news = {vote.box for vote in votes}
+        self._habits.see([box for box, _ in found if box not in news], seen.monotonic_s)
         return sorted(votes, key=lambda one: (-(one.confidence or 0.0), one.box))
 
     def _boxes(self, seen: Observation) -> list[tuple[Box, float]]:
@@ -165,20 +169,23 @@ class SmokeRule:
             return None
         new_frac = None if news is None else round(news.inside_frac, 3)
         steady_frac = None if news is None else news.steady_frac
-        return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac, steady_frac)
+        place = None if news is None else news.place
+        return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac, steady_frac, place)
 
     def _join(self, vote: Vote) -> None:
         """Add a vote to the tube it fits best, one vote a sample and tube, or start one."""
-        fits = [(tube.overlap(vote.box), tube) for tube in self._tubes]
+        fits = [(tube.overlap(vote.where), tube) for tube in self._tubes]
         best = max((one for one in fits if one[0] > 0), key=lambda one: one[0], default=None)
         if best is not None:
             if best[1].votes[-1].at_s < vote.at_s:
-                best[1].votes.append(vote)
+                best[1].add(vote)
             return
         x, y = (vote.box[0] + vote.box[2]) / 2, (vote.box[1] + vote.box[3]) / 2
         zone = f"{self.zone.id}/" if self.zone else ""
         key = f"{zone}{x:.3f}-{y:.3f}-{int(vote.at.timestamp())}"
-        self._tubes.append(Tube(key, [vote], vote.at, vote.at_s))
+        tube = Tube(key, [], vote.at, vote.at_s)
+        tube.add(vote)
+        self._tubes.append(tube)
 
     def _carry_on(self, seen: Observation) -> None:
         """Let a place vote that the detector missed this time and that is as new as it was before."""
@@ -191,9 +198,9 @@ class SmokeRule:
                 new_frac = round(news.inside_frac, 3)
                 vote = Vote(
                     seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac,
-                    steady_frac=news.steady_frac,
+                    steady_frac=news.steady_frac, place=news.place,
                 )  # fmt: skip
-                tube.votes.append(vote)
+                tube.add(vote)
 
     def _state(self, tube: Tube, now_s: float) -> Finding | None:
         votes = len(tube.votes)
@@ -233,13 +240,16 @@ class SmokeRule:
         votes = len(tube.votes)
         ease = (HYSTERESIS if tube.alarmed else 1.0) * self._season
         share_frac = self.config.min_share_frac * ease
+        seen_frac = tube.sightings / samples
         if votes < samples * share_frac or tube.weight < self.config.window * share_frac:
             return False
         if tube.alarmed:
             return True
+        lasted_s = tube.votes[-1].at_s - tube.born_s
+        if seen_frac < SEEN_FRAC and lasted_s < PATIENCE_S:
+            return False
         sure = tube.strong >= MIN_VOTES
-        large = area(tube.box) >= LARGE_SIDE_FRAC**2
-        if votes < MIN_VOTES or tube.sightings < (LARGE_SIGHTINGS if large else MIN_SIGHTINGS):
+        if votes < MIN_VOTES or tube.sightings < MIN_SIGHTINGS or tube.seen_weight < MIN_SEEN:
             return False
         if tube.votes[-1].at_s - tube.votes[0].at_s < (MIN_SPAN_S if sure else WEAK_SPAN_S):
             return False
@@ -271,3 +281,8 @@ class SmokeRule:
         except (KeyError, ValueError):
             return
         self._tubes, self._habits, self._dismissals = tubes, habits, dismissals
+
+
+def _reaches(place: Box, source: KnownSource) -> bool:
+    """Whether a patch of change holds so much of a known source that it is its smoke that drifts off."""
+    return overlap_of_smaller(place, source.polygon.bounds) >= SOURCE_FRAC

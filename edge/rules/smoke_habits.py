@@ -10,7 +10,7 @@ from edge.observe import Box
 from edge.shapes import iou
 
 HABIT_S = 7200.0  # a habit is learnt, and forgotten, over so long
-YOUNG_LOOKS = 12  # and not told from chance before so many looks
+YOUNG_LOOKS = 4  # and not told from chance before so many looks
 EVERY_S = 20.0  # looks that count lie so far apart
 USUAL_FRAC = 0.3  # of the looks
 SAME_IOU = 0.3  # boxes of one thing jitter; a fire within a large box is another thing

@@ -12,6 +12,7 @@ from edge.shapes import area, iou, overlap_of_smaller
 from towerwatch.timebase import parse_utc
 
 JOIN_IOU = 0.1  # plumes have no edge (pyro-engine's figure)
+JITTER = 0.15  # of a box's size: so far its sides are off (configs/errors/smoke.yaml)
 JOIN_INSIDE = 0.6  # or one box lies within the other: a young plume within its grown self
 FOOT_SHARE = 0.8
 FOOT_OVERLAP = 0.5
@@ -31,6 +32,7 @@ class Vote:
         strong: whether that reaches the rule's threshold.
         new_frac: share of the box that is new against the view's reference; None where nobody can say.
         steady_frac: share of that which was new at the visit before; None where nobody can say.
+        place: where what is new lies, which holds still where boxes jitter; the box itself where nothing is.
 
     """
 
@@ -41,6 +43,12 @@ class Vote:
     strong: bool
     new_frac: float | None = None
     steady_frac: float | None = None
+    place: Box | None = None
+
+    @property
+    def where(self) -> Box:
+        """The place if it is known, else the box."""
+        return self.box if self.place is None else self.place
 
     @property
     def weight(self) -> int:
@@ -58,7 +66,13 @@ class Tube:
     born_s: float
     reported: bool = False
     alarmed: bool = False
+    seen_weight: int = 0  # of the detector's own votes since the tube began
     doubted: bool = False  # would have alarmed had nobody dismissed the place before
+
+    def add(self, vote: Vote) -> None:
+        """Take one more vote."""
+        self.votes.append(vote)
+        self.seen_weight += vote.weight if vote.confidence is not None else 0
 
     @property
     def box(self) -> Box:
@@ -94,19 +108,15 @@ class Tube:
 
     def overlap(self, box: Box) -> float:
         """Return how well a box fits; 0 where it does not belong."""
-        best = 0.0
-        for vote in self.votes[-8:]:
-            shared = iou(vote.box, box)
-            if shared >= JOIN_IOU or overlap_of_smaller(vote.box, box) >= JOIN_INSIDE:
-                best = max(best, shared)
-        return best
+        fits = [max(iou(vote.where, box), 1e-3) for vote in self.votes[-8:] if _belong(vote.where, box)]
+        return max(fits, default=0.0)
 
     def foot_stays(self) -> bool:
         """Whether it still burns where it began: nearly all boxes that were seen stand on one place.
 
         Dust travels with its harvester, a cloud with the wind; of smoke only the head does.
         """
-        spans = [_grown(vote.box) for vote in self._seen()]
+        spans = [_grown(vote.where) for vote in self._seen()]
         # a place that most of them share begins at the left side of one of them
         together = max((sum(low <= left <= high for low, high in spans) for left, _ in spans), default=0)
         return together >= FOOT_SHARE * len(spans) and overlap_of_smaller(*self._ends()) >= FOOT_OVERLAP
@@ -131,7 +141,7 @@ class Tube:
         return [vote for vote in self.votes if vote.confidence is not None] or self.votes
 
     def _ends(self) -> tuple[Box, Box]:
-        boxes = [vote.box for vote in self._seen()]
+        boxes = [vote.where for vote in self._seen()]
         return _mean(boxes[:ENDS]), _mean(boxes[-ENDS:])
 
     def dump(self) -> dict[str, Any]:
@@ -143,8 +153,18 @@ class Tube:
             "reported": self.reported,
             "alarmed": self.alarmed,
             "doubted": self.doubted,
+            "seen_weight": self.seen_weight,
             "votes": [
-                [v.at_s, v.at.isoformat(), list(v.box), v.confidence, v.strong, v.new_frac, v.steady_frac]
+                [
+                    v.at_s,
+                    v.at.isoformat(),
+                    list(v.box),
+                    v.confidence,
+                    v.strong,
+                    v.new_frac,
+                    v.steady_frac,
+                    v.place,
+                ]
                 for v in self.votes
             ],
         }
@@ -153,8 +173,8 @@ class Tube:
     def restore(cls, state: Mapping[str, Any]) -> Tube:
         """Read back what :meth:`dump` wrote."""
         votes = [
-            Vote(at_s, parse_utc(at), (box[0], box[1], box[2], box[3]), confidence, bool(strong), *fracs)
-            for at_s, at, box, confidence, strong, *fracs in state["votes"]
+            Vote(at_s, parse_utc(at), _box(box), confidence, bool(strong), new, steady, place and _box(place))
+            for at_s, at, box, confidence, strong, new, steady, place in state["votes"]
         ]
         return cls(
             key=str(state["key"]),
@@ -163,8 +183,24 @@ class Tube:
             born_s=float(state["born_s"]),
             reported=bool(state["reported"]),
             alarmed=bool(state["alarmed"]),
-            doubted=bool(state.get("doubted", False)),
+            doubted=bool(state["doubted"]),
+            seen_weight=int(state["seen_weight"]),
         )
+
+
+def _box(sides: Sequence[float]) -> Box:
+    x1, y1, x2, y2 = sides
+    return (x1, y1, x2, y2)
+
+
+def _belong(one: Box, other: Box) -> bool:
+    """Whether two boxes may be of one plume: as jittered as they are, and one perhaps when it was young."""
+    return iou(one, other) >= JOIN_IOU or overlap_of_smaller(_wider(one), _wider(other)) >= JOIN_INSIDE
+
+
+def _wider(box: Box) -> Box:
+    x, y = JITTER * (box[2] - box[0]), JITTER * (box[3] - box[1])
+    return (box[0] - x, box[1] - y, box[2] + x, box[3] + y)
 
 
 def _grown(box: Box) -> tuple[float, float]:

@@ -226,15 +226,13 @@ def _clump(
     count = 4 if radius < 4 else 9 if radius < 10 else int(min(160, 5 * radius))
     coarse = 1.0 if count <= 9 else 3.0 / math.sqrt(count)
     base = np.asarray([44, 84, 70]) * rng.normal(1.0, 0.10)
-    sun = light.sun_dir
+    sun, bright = light.sun_dir, light.ground_factor()
     for k in range(count):
         up = k / max(1, count - 1)
         spread = 0.42 * math.sqrt(max(0.15, 1 - (2 * up - 0.9) ** 2))
         dx, dy = rng.normal(0, spread), 0.3 + 0.95 * up + rng.normal(0, 0.12)
-        facing = np.clip(0.55 + 0.45 * (sun[0] * dx * 1.4 + sun[2] * (up - 0.3)), 0.2, 1.2)
-        b, g, r = (
-            float(v) for v in base * rng.normal(1.0, 0.1) * (0.42 + 0.8 * facing * light.ground_factor())
-        )
+        facing = min(max(0.55 + 0.45 * (sun[0] * dx * 1.4 + sun[2] * (up - 0.3)), 0.2), 1.2)
+        b, g, r = (base * rng.normal(1.0, 0.1) * (0.42 + 0.8 * facing * bright)).tolist()
         centre = (int((x + dx * radius) * 16), int((y - dy * radius) * 16))
         blob = max(1, int(radius * float(rng.uniform(0.45, 0.8)) * max(0.28, coarse) * 16))
         cv2.circle(layer, centre, blob, (b, g, r, 1.0), -1, cv2.LINE_8, 4)

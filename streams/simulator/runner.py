@@ -12,7 +12,7 @@ from streams.simulator.road import RoadStory, road
 from streams.simulator.scene import Scene
 from streams.simulator.street import street
 from streams.simulator.tower import tower
-from streams.simulator.tower_story import NEGATIVES
+from streams.simulator.tower_story import FEW, NEGATIVES
 from streams.simulator.truth import RenderedFrame, SceneTruth, TruthBox, TruthFrame
 
 Size = tuple[int, int]
@@ -20,7 +20,7 @@ _MIN_SIZE: Size = (160, 90)
 
 
 def _tower(name: str) -> Callable[[int, Size, float], Scene]:
-    return lambda seed, size, seconds: tower(seed, size, seconds, name, fires=False)
+    return lambda seed, size, seconds: tower(seed, size, seconds, name, fires=0)
 
 
 SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
@@ -36,7 +36,7 @@ SCENES: dict[str, Callable[[int, Size, float], Scene]] = {
     "arterial": lambda seed, size, seconds: arterial(seed, size, seconds, story="blocked"),
     "arterial-lawful": lambda seed, size, seconds: arterial(seed, size, seconds, story="lawful"),
     "arterial-objects": lambda seed, size, seconds: arterial(seed, size, seconds, story="objects"),
-    "tower": lambda seed, size, seconds: tower(seed, size, seconds, fires=True),
+    "tower": lambda seed, size, seconds: tower(seed, size, seconds, fires=FEW),
     **{f"tower-{name}": _tower(name) for name in NEGATIVES},
 }
 """Name -> builder. Of the short scenes, the first of each kind holds an event and the others must raise no

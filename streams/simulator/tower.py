@@ -23,7 +23,16 @@ from streams.simulator.scene import Image
 from streams.simulator.sensor import SensorNoise
 from streams.simulator.sky import Sky, make_sky
 from streams.simulator.tower_plume import Depth, TowerPlume
-from streams.simulator.tower_story import CLEAR, Spell, Thing, chimney_of, fires_of, machines_of, spells_of
+from streams.simulator.tower_story import (
+    CLEAR,
+    Spell,
+    Thing,
+    chimney_of,
+    fire_of,
+    machines_of,
+    outbreaks_of,
+    spells_of,
+)
 from streams.simulator.tower_weather import PAINTERS, Canvas, Painter, suspects
 from streams.simulator.truth import Box, Point, TruthBox, TruthEvent, TruthZone
 
@@ -253,18 +262,19 @@ class TowerScene:
 
 
 def tower(
-    seed: int, size: tuple[int, int], seconds: float, weather: str = CLEAR, *, fires: bool
+    seed: int, size: tuple[int, int], seconds: float, weather: str = CLEAR, *, fires: int
 ) -> TowerScene:
-    """Build a tower with fires, or with the negative called ``weather``, or both."""
+    """Build a tower with so many fires at a time, or with the negative called ``weather``, or both."""
     rng = np.random.default_rng([seed, 61])
     camera = PinholeCamera((0.0, 0.0, float(rng.uniform(33, 42))), 0.0, 4.2, 0.0, _HFOV_DEG, size)
     sunlight = daylight(rng)
+    outbreaks = outbreaks_of(seconds, PRESETS, fires, np.random.default_rng([seed, 66]))
     views = []
     for index in range(PRESETS):
         azimuth = index * 360.0 / PRESETS
         own = replace(camera, pitch_deg=float(rng.uniform(3.4, 5.0)))
         spells = spells_of(weather, seconds, seed, index)
-        things = fires_of(own, seconds, rng) if fires else []
+        things = [fire_of(one, own, rng) for one in outbreaks if one.view == index]
         if weather == "dust":
             things += machines_of(spells, own, rng)
         if weather == "steam":

@@ -33,8 +33,10 @@ _RHYTHM: dict[str, tuple[tuple[float, float], tuple[float, float], float]] = {
     "dirty_lens": ((40, 90), (60, 180), 0.2),
     "day_night": ((60, 90), (60, 90), 12),
 }
-FIRST_FIRE_S = (900.0, 2100.0)  # a view has been seen a few times by then
-_FIRE_S, _PAUSE_S = (900.0, 1500.0), (1500.0, 2700.0)
+FEW, MANY = 3, 12
+"""How many fires burn at once: what a tower may see on a day of stubble burning, and a crowd."""
+_FIRST_FIRE_S = (900.0, 1500.0)  # every view has been seen a few times by then
+_FIRE_S, _RENEWED_S = (600.0, 1200.0), 900.0  # so long one burns, and so long no other follows it in a view
 _NEAR_M, _FAR_M = 300.0, 3000.0
 _CLEAR_AIR_M = 5000.0
 
@@ -79,27 +81,45 @@ def spells_of(name: str, seconds: float, seed: int, view: int) -> tuple[Spell, .
     return tuple(spells)
 
 
-def fires_of(camera: PinholeCamera, seconds: float, rng: np.random.Generator) -> list[Thing]:
-    """Return the fires in one view, one after the other."""
-    fires, at_s = [], float(rng.uniform(*FIRST_FIRE_S))
-    while at_s < seconds:
-        distance_m = float(np.exp(rng.uniform(math.log(_NEAR_M), math.log(_FAR_M))))
-        end_s = at_s + float(rng.uniform(*_FIRE_S))
-        wind = float(rng.choice([-1, 1]) * rng.uniform(0.3, 2.4))
-        look = {
-            "started_s": at_s,
-            "ended_s": end_s,
-            "grow_s": float(rng.uniform(60, 240)),
-            "wind_m_s": wind,
-            "lift": float(rng.uniform(2.2, 4.0)),
-            "width_m": float(rng.uniform(10, 24)),
-            "dense": float(rng.uniform(1.8, 4.5)),
-            "life_s": float(rng.uniform(70, 150)),
-        }
-        # upwind of the middle, so that the smoke stays in the picture
-        fires.append(_thing("smoke", camera, distance_m, -math.copysign(rng.uniform(0.0, 0.6), wind), look))
-        at_s = end_s + float(rng.uniform(*_PAUSE_S))
-    return fires
+@dataclass(frozen=True, slots=True)
+class Outbreak:
+    """When a fire burns, and in which view: its number."""
+
+    view: int
+    started_s: float
+    ended_s: float
+
+
+def outbreaks_of(seconds: float, views: int, at_once: int, rng: np.random.Generator) -> list[Outbreak]:
+    """Return fires all around, each in a view without one, of which at most ``at_once`` burn at a time."""
+    made: list[Outbreak] = []
+    at_s = float(rng.uniform(*_FIRST_FIRE_S))
+    while at_once and at_s < seconds:
+        burning = sorted(one.ended_s for one in made if one.ended_s > at_s)
+        taken = {one.view for one in made if one.ended_s + _RENEWED_S > at_s}
+        free = [view for view in range(views) if view not in taken]
+        if len(burning) < at_once and free:
+            made.append(Outbreak(int(rng.choice(free)), at_s, at_s + float(rng.uniform(*_FIRE_S))))
+        at_s += float(rng.uniform(0.5, 1.5)) * sum(_FIRE_S) / 2 / at_once
+    return made
+
+
+def fire_of(outbreak: Outbreak, camera: PinholeCamera, rng: np.random.Generator) -> Thing:
+    """Return the smoke of a fire somewhere in its view."""
+    distance_m = float(np.exp(rng.uniform(math.log(_NEAR_M), math.log(_FAR_M))))
+    wind = float(rng.choice([-1, 1]) * rng.uniform(0.3, 2.4))
+    look = {
+        "started_s": outbreak.started_s,
+        "ended_s": outbreak.ended_s,
+        "grow_s": float(rng.uniform(60, 240)),
+        "wind_m_s": wind,
+        "lift": float(rng.uniform(2.2, 4.0)),
+        "width_m": float(rng.uniform(10, 24)),
+        "dense": float(rng.uniform(1.8, 4.5)),
+        "life_s": float(rng.uniform(70, 150)),
+    }
+    # upwind of the middle, so that the smoke stays in the picture
+    return _thing("smoke", camera, distance_m, -math.copysign(rng.uniform(0.0, 0.6), wind), look)
 
 
 def machines_of(spells: tuple[Spell, ...], camera: PinholeCamera, rng: np.random.Generator) -> list[Thing]:

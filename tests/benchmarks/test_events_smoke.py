@@ -50,11 +50,11 @@ def test_the_full_set_has_fifteen_camera_days_of_every_negative() -> None:
 
 
 def test_a_bank_of_fog_is_marked_while_it_lies_there_and_a_chimney_is_known() -> None:
-    fog = tower(2, SMALL, 4 * HOUR_S, "fog_bank", fires=False).views[0]
+    fog = tower(2, SMALL, 4 * HOUR_S, "fog_bank", fires=0).views[0]
     spell = fog.spells[0]
     assert not fog.suspects(spell.started_s - 1)
     assert len(fog.suspects((spell.started_s + spell.ended_s) / 2)) == 2
-    steam = tower(2, SMALL, 4 * HOUR_S, "steam", fires=False)
+    steam = tower(2, SMALL, 4 * HOUR_S, "steam", fires=0)
     camera = camera_of("t", steam, pixels=False)
     assert len(camera.views) == len(steam.views)
     assert all(view.known_sources for view in camera.views)
@@ -62,7 +62,7 @@ def test_a_bank_of_fog_is_marked_while_it_lies_there_and_a_chimney_is_known() ->
 
 def test_a_quiet_tower_is_run_once_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smoke_runs, "PLAYED_SIZE", SMALL)
-    run = SmokeRun(CLEAR, 3, 2 * ROUND_S, fires=False)
+    run = SmokeRun(CLEAR, 3, 2 * ROUND_S, fires=0)
     events_smoke.done_or_run(run, tmp_path)
     judged, away = judged_of(run, tmp_path)
     assert (judged.events, judged.alerts, away) == ((), (), {})

@@ -141,3 +141,17 @@ def test_a_camera_that_changes_its_size_is_learnt_anew() -> None:
     memory = known()
     memory.see(picture(9)[:300, :400], 360.0)
     assert memory.novelty(PLACE) is None
+
+
+def test_a_box_that_is_off_points_at_the_patch_that_is_new() -> None:
+    memory = known()
+    beside: Box = (0.48, 0.5, 0.66, 0.66)  # half as large again, and shifted
+    found = news(memory, picture(9, veil=0.35), at=beside)
+    assert found.stands_out(NEW_FRAC)
+    assert found.place is not None
+    assert np.allclose(found.place, PLACE, atol=0.03)
+    within = memory.novelty((0.49, 0.58, 0.5, 0.59))
+    assert within is not None
+    assert within.place is not None
+    assert within.place[2] - within.place[0] < 0.03, "a speck in a large patch stands for itself"
+    assert not within.stands_out(NEW_FRAC)

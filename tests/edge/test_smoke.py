@@ -297,3 +297,39 @@ def test_a_dismissal_is_forgotten_in_time(reason: str, days: int, alerts: int) -
     start_s = days * 86400.0
     stamps = [start_s + stamp for stamp in times(100, 2)]
     assert phases(story(dismissed_rule(reason), lambda _t: [plume()], stamps)).count("opened") == alerts
+
+
+def test_boxes_that_jitter_about_one_patch_of_change_are_one_fire() -> None:
+    patch = frac((300, 100, 340, 130))
+
+    class Patch(Memory):
+        def novelty(self, _box: Box) -> Novelty | None:
+            return replace(NEW, place=patch)
+
+    events = story(smoke(memory=Patch()), lambda t: [plume(280 + (37 * t) % 60, 100, 40)], times(100))
+    assert phases(events) == ["candidate", "opened"]
+
+
+def test_smoke_that_the_detector_finds_now_and_then_must_last() -> None:
+    def opened(until_s: float) -> bool:
+        def scene(t: float) -> list[Thing]:
+            return [replace(plume(confidence=0.5), detected=t % 240 == 0)]
+
+        return "opened" in phases(story(smoke(60), scene, times(until_s, 60)))
+
+    assert not opened(780)
+    assert opened(1200)
+
+
+def test_what_drifts_off_from_a_known_source_is_its_own() -> None:
+    chimney = {"id": "chimney", "points": [[0.46, 0.3], [0.48, 0.3], [0.48, 0.33], [0.46, 0.33]]}
+    drifting = [plume(280, 60, 120)]
+    reaching = replace(NEW, place=(0.4, 0.1, 0.6, 0.35))
+
+    class Patch(Memory):
+        def novelty(self, _box: Box) -> Novelty | None:
+            return reaching
+
+    events = story(smoke(memory=Patch(), sources=[chimney]), lambda _t: drifting, times(100))
+    assert events == []
+    assert "opened" in phases(story(smoke(memory=Patch()), lambda _t: drifting, times(100)))
