@@ -40,6 +40,7 @@ SURE_NEW_FRAC = 0.08  # and so much where the detector is sure: far smoke is thi
 MIN_VOTES = 3
 MIN_SIGHTINGS = 2  # of them the detector's own, however weak
 SEEN_FRAC, PATIENCE_S = 0.5, 900.0  # of the pictures so many must show it, unless it has lasted so long
+PATIENT_SEEN = 8  # and weighs so much then
 MIN_SEEN = 4  # weight of those since it began: two that are sure, or four that are weak
 MIN_GROWTH = 0.7  # smoke that is hardly believed must not be shrinking
 SOURCE_FRAC = 0.3
@@ -246,7 +247,7 @@ class SmokeRule:
         if tube.alarmed:
             return True
         lasted_s = tube.votes[-1].at_s - tube.born_s
-        if seen_frac < SEEN_FRAC and lasted_s < PATIENCE_S:
+        if seen_frac < SEEN_FRAC and (lasted_s < PATIENCE_S or tube.seen_weight < PATIENT_SEEN):
             return False
         sure = tube.strong >= MIN_VOTES
         if votes < MIN_VOTES or tube.sightings < MIN_SIGHTINGS or tube.seen_weight < MIN_SEEN:

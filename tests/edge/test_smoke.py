@@ -162,7 +162,7 @@ def test_what_the_detector_misses_goes_on_while_the_view_is_changed() -> None:
     def scene(t: float) -> list[Thing]:
         return [replace(plume(width=10, confidence=0.15), detected=t % 240 == 0)]
 
-    events = story(smoke(60), scene, times(1200, 60))
+    events = story(smoke(60), scene, times(2400, 60))
     assert phases(events) == ["candidate", "opened"]
     assert events[-1].confidence == pytest.approx(0.15)
 
