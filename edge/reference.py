@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge.glow import glows
 from edge.lens import LensMemory
 from edge.observe import Box
 from streams.frame import Picture
@@ -90,6 +91,8 @@ class Novelty:
             was the first, or could not be compared.
         foot_on_land: whether the box's lower edge, or what lies just below it, is land.
         on_lens: whether other presets of the same head show it there, too (:mod:`edge.lens`).
+        place: where all this is, in [0, 1] of the frame.
+        glows: whether it is wide and fades out on all sides, as light does (:mod:`edge.glow`).
 
     """
 
@@ -99,11 +102,15 @@ class Novelty:
     steady_frac: float | None = None
     on_lens: bool = False
     place: Box | None = None
+    glows: bool = False
 
-    def stands_out(self, least_frac: float) -> bool:
-        """Whether at least so much of it is new, far less around it, and nothing there in other presets."""
+    def stands_out(self, least_frac: float, *, told: bool = False) -> bool:
+        """Whether at least so much of it is new, far less around it, and nothing there in other presets.
+
+        Light does not; where smoke has been ``told``, a wide veil is taken for its own.
+        """
         fresh = max(least_frac, 3.0 * self.around_frac)
-        return not self.on_lens and self.inside_frac >= fresh
+        return not self.on_lens and self.inside_frac >= fresh and (told or not self.glows)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +147,7 @@ class ViewReference:
     )
     _seen_visits: int = 0
     _new: npt.NDArray[np.bool_] | None = None
+    _veil: Grid | None = None
     _new_last: npt.NDArray[np.bool_] | None = None  # at the visit that was kept last
     _new_before: npt.NDArray[np.bool_] | None = None  # and at the one before the present
     _weather: npt.NDArray[np.uint8] | None = None  # visits left in which a cell's change is weather
@@ -168,7 +176,7 @@ class ViewReference:
             self._land_share, self._seen_visits = None, 0
         self._new, self._patches, self._now_s = None, None, now_s
         if self._usual is not None and self.ripe:
-            new = self._novel(visit, self._usual)
+            new, self._veil = self._novel(visit, self._usual)
             self.lens.note(self.preset, now_s, new)
             if float(new.mean()) <= self.terms.upheaval:
                 self._new = self._without_weather(new & self._usual.land, due=self._due(now_s))
@@ -233,7 +241,15 @@ class ViewReference:
             foot_on_land=bool(foot.size) and float(foot.mean()) > 0.3,
             on_lens=self.lens.shows(self.preset, self._now_s, new, inside, outer),
             place=(x1 / columns, y1 / rows, x2 / columns, y2 / rows),
+            glows=self._glows(self._usual, inside),
         )
+
+    def _glows(self, usual: _Usual, place: tuple[slice, slice]) -> bool:
+        assert self._new is not None  # noqa: S101 - the caller has looked
+        assert self._veil is not None  # noqa: S101 - measured along with it
+        patch = np.zeros_like(self._new)
+        patch[place] = self._new[place]
+        return glows(self._veil, usual.land & (usual.contrast >= self.terms.texture), patch)
 
     def _patch(self, cells: CellBox) -> CellBox:
         """Return the patch of new cells that a box points at; the box itself where it points at none.
@@ -259,7 +275,7 @@ class ViewReference:
         left, top, width, height = (int(value) for value in stats[best, :4])
         return left, top, left + width, top + height
 
-    def _novel(self, visit: _Visit, usual: _Usual) -> npt.NDArray[np.bool_]:
+    def _novel(self, visit: _Visit, usual: _Usual) -> tuple[npt.NDArray[np.bool_], Grid]:
         veil, pale = _changes(visit, usual.brightness, usual.contrast)
         terms = self.terms
         veiled = (
@@ -270,7 +286,7 @@ class ViewReference:
         paled = (pale >= terms.pale) & (pale >= terms.deviations * usual.pale_spread)
         # where a cloud's shadow leaves, texture brightens with its cell; under smoke it does not
         paled &= (usual.contrast < terms.texture) | (np.abs(veil) >= terms.veil / 2)
-        return np.asarray(veiled | paled, np.bool_)
+        return np.asarray(veiled | paled, np.bool_), veil
 
     def _remember(self, visit: _Visit, covered: Sequence[Box]) -> None:
         if self._usual is not None:

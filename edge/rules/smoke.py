@@ -161,7 +161,7 @@ class SmokeRule:
             return None
         news = self.memory.novelty(box)
         least_frac = SURE_NEW_FRAC if strong else NEW_FRAC
-        here = news is not None and news.foot_on_land and news.stands_out(least_frac)
+        here = news is not None and news.foot_on_land and news.stands_out(least_frac, told=lasting)
         if box[2] - box[0] > self.config.max_width_frac:
             counts = here and strong
         else:
@@ -174,12 +174,15 @@ class SmokeRule:
         return Vote(seen.monotonic_s, seen.captured_at, box, confidence, strong, new_frac, steady_frac, place)
 
     def _join(self, vote: Vote) -> None:
-        """Add a vote to the tube it fits best, one vote a sample and tube, or start one."""
-        fits = [(tube.overlap(vote.where), tube) for tube in self._tubes]
-        best = max((one for one in fits if one[0] > 0), key=lambda one: one[0], default=None)
+        """Add a vote to the tube it fits best, one vote a sample and tube, or start one.
+
+        What fits smoke that has been told is that, though it fits another better.
+        """
+        fits = [(tube.has_told_of(vote.where), tube.overlap(vote.where), tube) for tube in self._tubes]
+        best = max((one for one in fits if one[0] or one[1] > 0), key=lambda one: one[:2], default=None)
         if best is not None:
-            if best[1].votes[-1].at_s < vote.at_s:
-                best[1].add(vote)
+            if best[2].votes[-1].at_s < vote.at_s:
+                best[2].add(vote)
             return
         x, y = (vote.box[0] + vote.box[2]) / 2, (vote.box[1] + vote.box[3]) / 2
         zone = f"{self.zone.id}/" if self.zone else ""
@@ -195,7 +198,7 @@ class SmokeRule:
             if tube.sightings < MIN_SIGHTINGS - 1 or last.at_s >= seen.monotonic_s:
                 continue
             news = self.memory.novelty(last.box)
-            if news is not None and news.foot_on_land and news.stands_out(NEW_FRAC):
+            if news is not None and news.foot_on_land and news.stands_out(NEW_FRAC, told=tube.alarmed):
                 new_frac = round(news.inside_frac, 3)
                 vote = Vote(
                     seen.monotonic_s, seen.captured_at, last.box, None, strong=False, new_frac=new_frac,
@@ -207,7 +210,9 @@ class SmokeRule:
         votes = len(tube.votes)
         first_s = tube.votes[0].at_s
         samples = sum(at_s >= first_s for at_s in self._samples)
-        tube.alarmed = self._holds(tube, samples)
+        told, tube.alarmed = tube.alarmed, self._holds(tube, samples)
+        if told and not tube.alarmed:
+            tube.course = None  # what comes later is told anew
         if not tube.alarmed and tube.sightings < CANDIDATE_SIGHTINGS:
             return None
         if not tube.reported:

@@ -14,6 +14,7 @@ from towerwatch.timebase import parse_utc
 JOIN_IOU = 0.1  # plumes have no edge (pyro-engine's figure)
 JITTER = 0.15  # of a box's size: so far its sides are off (configs/errors/smoke.yaml)
 JOIN_INSIDE = 0.6  # or one box lies within the other: a young plume within its grown self
+CHANGED_FRAC = 0.08  # of a box is new where it shows smoke's course
 FOOT_SHARE = 0.8
 FOOT_OVERLAP = 0.5
 STEADY_FRAC = 0.5
@@ -68,11 +69,15 @@ class Tube:
     alarmed: bool = False
     seen_weight: int = 0  # of the detector's own votes since the tube began
     doubted: bool = False  # would have alarmed had nobody dismissed the place before
+    course: Box | None = None  # around all its boxes in which the view had changed
 
     def add(self, vote: Vote) -> None:
         """Take one more vote."""
         self.votes.append(vote)
-        self.seen_weight += vote.weight if vote.confidence is not None else 0
+        if vote.confidence is not None:
+            self.seen_weight += vote.weight
+            if (vote.new_frac or 0.0) >= CHANGED_FRAC:
+                self.course = vote.box if self.course is None else _around(self.course, vote.box)
 
     @property
     def box(self) -> Box:
@@ -110,6 +115,15 @@ class Tube:
         """Return how well a box fits; 0 where it does not belong."""
         fits = [max(iou(vote.where, box), 1e-3) for vote in self.votes[-8:] if _belong(vote.where, box)]
         return max(fits, default=0.0)
+
+    def has_told_of(self, box: Box) -> bool:
+        """Whether an alert has been raised of smoke that has stood, or drifted, where a box lies.
+
+        Now its foot is found, now what the wind has carried off, and no look may show both.
+        """
+        if not self.alarmed or self.course is None or area(box) > area(self.course):
+            return False
+        return overlap_of_smaller(self.course, box) >= JOIN_INSIDE
 
     def foot_stays(self) -> bool:
         """Whether it still burns where it began: nearly all boxes that were seen stand on one place.
@@ -154,6 +168,7 @@ class Tube:
             "alarmed": self.alarmed,
             "doubted": self.doubted,
             "seen_weight": self.seen_weight,
+            "course": self.course,
             "votes": [
                 [
                     v.at_s,
@@ -185,12 +200,18 @@ class Tube:
             alarmed=bool(state["alarmed"]),
             doubted=bool(state["doubted"]),
             seen_weight=int(state["seen_weight"]),
+            course=None if state["course"] is None else _box(state["course"]),
         )
 
 
 def _box(sides: Sequence[float]) -> Box:
     x1, y1, x2, y2 = sides
     return (x1, y1, x2, y2)
+
+
+def _around(one: Box, other: Box) -> Box:
+    """Return the least box that holds both."""
+    return (min(one[0], other[0]), min(one[1], other[1]), max(one[2], other[2]), max(one[3], other[3]))
 
 
 def _belong(one: Box, other: Box) -> bool:

@@ -333,3 +333,35 @@ def test_what_drifts_off_from_a_known_source_is_its_own() -> None:
     events = story(smoke(memory=Patch(), sources=[chimney]), lambda _t: drifting, times(100))
     assert events == []
     assert "opened" in phases(story(smoke(memory=Patch()), lambda _t: drifting, times(100)))
+
+
+def test_smoke_whose_foot_and_drift_are_found_in_turn_is_one_alert() -> None:
+    whole, foot, drift = (Thing((x1, 100, x2, 130), "smoke", confidence=0.5) for x1, x2 in
+                          ((200, 400), (200, 215), (250, 400)))  # fmt: skip
+
+    def scene(t: float) -> list[Thing]:
+        if t < 40:
+            return [whole]
+        return [foot] if t < 80 else [foot, drift]
+
+    assert phases(story(smoke(), scene, times(160))) == ["candidate", "opened"]
+
+
+def test_another_fire_beside_smoke_that_was_told_is_told_too() -> None:
+    def scene(t: float) -> list[Thing]:
+        return [plume()] if t < 60 else [plume(), plume(480)]
+
+    assert phases(story(smoke(), scene, times(160))) == ["candidate", "opened"] * 2
+
+
+def test_light_that_fades_out_on_all_sides_is_no_smoke_before_smoke_is_told() -> None:
+    light = replace(NEW, glows=True)
+    assert story(smoke(memory=Memory(light)), lambda _t: [plume()], times(100)) == []
+    memory = Memory()
+    rule = smoke(memory=memory)
+    assert phases(story(rule, lambda _t: [plume()], times(60))) == ["candidate", "opened"]
+    memory.news = light
+    later = [60.0 + at_s for at_s in times(60)]
+    assert {one.confirmed for seen in observations(lambda _t: [plume()], later) for one in rule(seen)} == {
+        True
+    }
