@@ -45,7 +45,9 @@ darkened, or blurred and streaked: no labelled real ones are at hand. Brackets h
 alert about an event that was told already counts as false.
 
 An event begins where the anomaly begins: parking with the standstill, a blocked road when the first
-vehicle stands for good and nothing passes it any more, smoke with the ignition.
+vehicle stands for good and nothing passes it any more, smoke with the ignition. Not judged is what
+nobody could tell in time: a block that ends within 120 s, and what could first be told in the last
+60 s of its scene (parking after 300 s, a blocked road after 120 s).
 """
 REAL = """\
 ## Beside it, the real clips

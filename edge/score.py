@@ -8,7 +8,8 @@ further one is *repeated*, and as false to an operator as an alert about nothing
 When an event begins is the moment at which the anomaly itself begins, as in AI City's track of
 traffic anomalies: the standstill of a parked car; for a blocked road the moment when the first
 vehicle stands that does not move on (not when the queue is long enough to tell); the ignition for
-smoke. Delay counts from the start; for parking from the end of the legal time.
+smoke. Delay counts from the start; for parking from the end of the legal time. A road that is free
+again, or whose scene ends, before a rule may call it blocked is asked of nobody.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from streams.simulator.truth import SceneTruth, TruthEvent
 from towerwatch.timebase import parse_utc
 
 EARTH_RADIUS_M = 6_371_008.8  # mean radius, IUGG
-PARKING = "illegal_parking"
+PARKING, BLOCKED_ROAD = "illegal_parking", "blocked_road"
 LEAST_IOU = {PARKING: 0.3, "stopped_vehicle": 0.3}
 LEAST_SMOKE_OVERLAP = 0.3  # of the smaller box: the truth is the plume at its largest
 
@@ -37,12 +38,15 @@ class ScoreTerms:
 
     Attributes:
         legal_s: seconds for which parking is tolerated; a shorter stay is none.
+        blocked_s: seconds without discharge from which a road may be called blocked; one that is free
+            again sooner is not judged, nor are its alerts.
         slack_s: seconds by which a start may be early, and an alert late after the end. An event that
             is due later than this before the end of the scene is not judged, nor are its alerts.
 
     """
 
     legal_s: float = 300.0
+    blocked_s: float = 120.0
     slack_s: float = 60.0
 
 
@@ -136,7 +140,10 @@ class _Comparison:
         return event.alarm and (event.ended_s is None or event.ended_s > self.due_s(event))
 
     def is_judged(self, event: TruthEvent) -> bool:
-        return self.due_s(event) + self.terms.slack_s <= self.truth.seconds
+        waits_s = self.terms.blocked_s if event.kind == BLOCKED_ROAD else 0.0
+        told_s = self.due_s(event) + waits_s  # not before
+        lasts = event.ended_s is None or event.ended_s >= event.started_s + waits_s
+        return lasts and told_s + self.terms.slack_s <= self.truth.seconds
 
     def fits(self, alert: AlertRecord, event: TruthEvent) -> bool:
         """Whether the alert is about this event: place and time, whatever the kind of the event."""

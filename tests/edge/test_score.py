@@ -111,6 +111,20 @@ def test_a_road_is_timed_from_the_start_and_needs_no_box() -> None:
     assert [(one.delay_s, one.start_error_s) for one in judged.events] == [(130.0, 10.0)]
 
 
+@pytest.mark.parametrize(
+    ("started_s", "ended_s", "asked"),
+    [(500.0, 619.0, 0), (500.0, 621.0, 1), (821.0, None, 0), (819.0, None, 1)],
+)
+def test_a_block_that_nobody_could_tell_in_time_is_not_judged(
+    started_s: float, ended_s: float | None, asked: int
+) -> None:
+    block = event("blocked_road", started_s, ended_s=ended_s, zone="road")
+    told = alert(started_s + 110, started_s, kind="blocked_road", zone="road")
+    judged = judge(scene(block), [told], TERMS)
+    assert len(judged.events) == asked
+    assert judged.alerts[0].verdict is (Verdict.TRUE if asked else Verdict.NOT_JUDGED)
+
+
 def test_position_error_is_a_distance_on_the_ground() -> None:
     smoke = event("smoke", lat_lon_deg=(32.7, 112.08))
     seen = alert(160, 130, kind="smoke", lat_lon_deg=(32.7009, 112.08))
