@@ -250,7 +250,7 @@ def test_areas_say_who_is_in_charge_and_take_new_ones_whole(world: World) -> Non
         assert "市 1 · 区县 2 · 乡镇街道 1 · 网格 1" in text
         press(client, "import_roster")
         await hand_in(client, "roster.csv", b"area,person,contact\nnowhere,Li,1\n")
-        assert "there is no area" in texts_of(client)
+        assert "没有区域 nowhere" in texts_of(client)
         await hand_in(client, "roster.csv", ROSTER.encode())
         press(client, "Enter")
         await until(lambda: len(areas.list_shifts()) == 5, "the new roster")
