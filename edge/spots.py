@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from edge.look import Look, places_of
 from edge.observe import Box, Observation
 from edge.shapes import area, common, commons, iou, ious, overlap_of_smaller, same_vehicles
 from edge.track import back_dated
-from models.detections import Detections
+from edge.vehicle_boxes import Seen
 from towerwatch.timebase import parse_utc
 
 MAX_SPOTS = 200  # of one rule; the youngest go first
@@ -38,6 +37,7 @@ MASKED_FRAC = 0.05
 COVERED_FRAC = 0.75
 ESTABLISHED = 5  # observations with it present, after which a vehicle stood here and did not only pass
 _DOUBLES = (0.45, 0.85)  # least IoU and least share inside of a box that shows a vehicle known already
+SILENT_LEAST, SILENT_CHANCE = 8, 0.01
 LEAST_SEEN_FRAC = 0.05  # of the observations, from which a detector can be believed at all
 
 
@@ -76,21 +76,13 @@ class SpotSettings:
     jump_colour: float = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One vehicle box of one observation, in fractions of the frame."""
-
-    box: Box
-    confidence: float
-    label: str
-
-
 @dataclass(slots=True, eq=False)
 class Spot:
     """One place where a vehicle stands or stood. Times are (seconds, aware UTC) pairs in two fields.
 
     ``hits``: detections; ``present``, ``counted``: observations with it present, and all in which
-    it could be judged (not hidden); ``vacant_s``: since when the place is known to be left, or None.
+    it could be judged (not hidden); ``silent``: of them those since the last detection;
+    ``vacant_s``: since when the place is known to be left, or None.
     ``reported``: the rule has spoken of it; ``alarmed``: as an alert, so that it ends only after the
     whole grace, and not because it is seen seldom. ``moved``: it turned out not to stand. ``cover``:
     what the place looked like when something detected hid it, which may stay without being detected.
@@ -113,6 +105,7 @@ class Spot:
     hits: int = 1
     present: int = 1
     counted: int = 1
+    silent: int = 0
     unseen_s: float = 0.0
     hidden_s: float = 0.0
     is_present: bool = True
@@ -149,6 +142,7 @@ class Spot:
         self.boxes.append((found.box, found.confidence))
         self.votes[found.label] = self.votes.get(found.label, 0.0) + found.confidence
         self.hits += 1
+        self.silent = 0
         self._box = None
 
     @property
@@ -175,6 +169,15 @@ class Spot:
     def seen_frac(self) -> float:
         """The share of judged observations since the start in which the detector found it."""
         return self.hits / self.counted
+
+    @property
+    def has_fallen_silent(self) -> bool:
+        """Whether it has been missed for longer than chance allows, by the rate at which it was found.
+
+        The ground under a box that was a slip looks the same for ever; a vehicle is found again.
+        """
+        rate = self.hits / (self.counted - self.silent + 2)
+        return self.silent >= SILENT_LEAST and (1.0 - rate) ** self.silent < SILENT_CHANCE
 
     def dwell_s(self, now_s: float) -> float:
         """Return for how long it has stood, in seconds."""
@@ -268,6 +271,7 @@ class SpotMemory:
                 spot.masked = _is_masked(spot.place, others)
             return None
         if found is None and likeness >= self.settings.same:
+            spot.silent += 1
             self._stays(spot, seen)
             return None
         if self._is_behind(spot, found, others, seen.monotonic_s):
@@ -287,6 +291,7 @@ class SpotMemory:
             return None
         if found is None or not spot.shaded:
             spot.counted += 1
+            spot.silent += found is None
             spot.unseen_s += observed_s
         return self._changed(spot, seen, found, kept=kept)
 
@@ -450,35 +455,6 @@ def _light_of(seen: Observation) -> tuple[float, float]:
     return (brightness + 1.0, colourfulness)  # a black picture has a logarithm, too
 
 
-def vehicles_of(detections: Detections, seen: Observation, labels: Sequence[str], least: float) -> list[Seen]:
-    """Return the boxes of wanted classes, each vehicle once, in fractions of the frame.
-
-    A detector may see one vehicle as car and as truck; the surer box stays (IoU 0.6, or one inside
-    the other by nine tenths of its area and of like size).
-    """
-    return list(_vehicles_of(detections, seen.size_px, tuple(labels), least))
-
-
-@lru_cache(maxsize=4)  # all rules of a view ask about the same detections, one after the other
-def _vehicles_of(
-    detections: Detections, size_px: tuple[int, int], labels: tuple[str, ...], least: float
-) -> tuple[Seen, ...]:
-    width, height = size_px
-    wanted = detections.with_labels(labels)
-    order = np.argsort(-wanted.confidence, kind="stable")
-    order = order[wanted.confidence[order].astype(np.float64) >= least]
-    boxes: list[Box] = [
-        (x1 / width, y1 / height, x2 / width, y2 / height) for x1, y1, x2, y2 in wanted.xyxy[order].tolist()
-    ]
-    alike = same_vehicles(boxes, boxes, 0.6, 0.9)
-    kept: list[int] = []
-    for row, box in enumerate(boxes):
-        if area(box) > 0 and not alike[kept, row].any():
-            kept.append(row)
-    chosen = [(boxes[row], int(order[row])) for row in kept]
-    return tuple(Seen(box, float(wanted.confidence[index]), wanted.label_of(index)) for box, index in chosen)
-
-
 def _middle(values: Sequence[float]) -> float:
     """Return the median of a few numbers, at a fifth of what ``statistics.median`` costs."""
     ordered, half = sorted(values), len(values) // 2
@@ -538,7 +514,8 @@ def _restart(spot: Spot, seen: Observation, found: Seen) -> None:
     fresh = _fresh(found, seen, set())
     for name in (
         "place", "boxes", "votes", "look", "since_s", "since_at", "last_present_s", "last_present_at",
-        "hits", "present", "counted", "unseen_s", "hidden_s", "is_present", "vacant_s", "pending", "_box",
+        "hits", "present", "counted", "silent", "unseen_s", "hidden_s", "is_present", "vacant_s", "pending",
+        "_box",
     ):  # fmt: skip
         setattr(spot, name, getattr(fresh, name))
 
@@ -557,8 +534,9 @@ def _dump(spot: Spot) -> dict[str, Any]:
     state: dict[str, Any] = {
         name: getattr(spot, name)
         for name in (
-            "key", "since_s", "last_present_s", "hits", "present", "counted", "unseen_s", "hidden_s",
-            "is_present", "is_hidden", "vacant_s", "pending_s", "pending_seen", "pending_hits", "reported",
+            "key", "since_s", "last_present_s", "hits", "present", "counted", "silent", "unseen_s",
+            "hidden_s", "is_present", "is_hidden", "vacant_s", "pending_s", "pending_seen", "pending_hits",
+            "reported",
             "alarmed", "jumped_s",
         )
     }  # fmt: skip

@@ -16,7 +16,8 @@ from edge.observe import Finding, Observation
 from edge.rule_config import ParkingRuleConfig
 from edge.rules.sizes import SizeByRow
 from edge.shapes import Zone, foot_of
-from edge.spots import Spot, SpotMemory, SpotSettings, vehicles_of
+from edge.spots import Spot, SpotMemory, SpotSettings
+from edge.vehicle_boxes import vehicles_of
 
 MIN_HITS = 3  # detections; less is a slip of the detector, however long the place looked alike
 # mean confidence over all observations, missed ones as zero: a car found at 0.5 in one picture of
@@ -125,6 +126,7 @@ class ParkingRule:
             and spot.is_present
             and spot.hits >= MIN_HITS
             and _is_believed(spot)
+            and (spot.alarmed or not spot.has_fallen_silent)
             and self._sizes.is_plausible(spot.box)
             and spot.present_frac >= MIN_PRESENT_FRAC
             and self._is_inside(spot)

@@ -25,7 +25,8 @@ from shapely.geometry import MultiPoint, Point
 from edge.observe import Box, Observation
 from edge.rules.sizes import SizeByRow
 from edge.shapes import Zone, area, foot_of, iou, ious
-from edge.spots import Seen, Spot, SpotMemory, SpotSettings, vehicles_of
+from edge.spots import Spot, SpotMemory, SpotSettings
+from edge.vehicle_boxes import Seen, vehicles_of
 
 CELLS = 32  # passages are remembered on a grid of so many cells a side
 MAX_PASSAGES = 100

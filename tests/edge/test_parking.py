@@ -72,6 +72,19 @@ def test_a_stop_shorter_than_the_legal_time_dissolves() -> None:
     assert phases(events) == ["candidate", "dissolved"]
 
 
+def test_boxes_on_empty_ground_that_come_no_more_are_no_parked_car_and_one_found_again_is() -> None:
+    def slips(t: float) -> list[Thing]:
+        return [car(300, drawn=False, detected=t in {0, 2, 4, 6, 8, 10})]
+
+    def weak(t: float) -> list[Thing]:
+        return [car(300, detected=t in {0, 2, 4, 6, 8, 10} or t >= 50)]
+
+    assert phases(story(parking(), slips, times(48))) == ["candidate"]
+    events = story(parking(), weak, times(60))
+    assert phases(events) == ["candidate", "opened"]
+    assert opened(events) == [(at(50), at(0))]
+
+
 def test_a_car_that_only_passes_is_nothing() -> None:
     assert story(parking(), lambda t: [car(20 + 30 * t)], times(18)) == []
 
