@@ -35,6 +35,7 @@ import cv2
 import typer
 
 from benchmarks.clips import ClipFacts, clip_facts, write_clip
+from benchmarks.command import run_command
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from streams.modes import FULL, KEYFRAMES, DecodeMode, every
 from streams.sources import open_replay
@@ -148,4 +149,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -50,6 +50,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.clips import clip_facts
+from benchmarks.command import run_command
 from benchmarks.density_asked import asked_of_box, asked_of_peers
 from benchmarks.density_box import BoxFigures, BoxTerms, cameras_of, run_box
 from benchmarks.density_floor import alone, paced
@@ -311,4 +312,4 @@ def print_all(content: Row) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -38,6 +38,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.machine import usable_cores
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from models.errors import ModelConfigError, ModelError
@@ -265,4 +266,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -43,6 +43,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks import events_smoke, events_traffic, events_views
+from benchmarks.command import run_command
 from benchmarks.events_page import write_page
 from benchmarks.events_part import Part, PartResult, played_with
 from benchmarks.machine import machine_facts
@@ -175,4 +176,4 @@ def main(  # noqa: PLR0917 - each is an option of the command
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

@@ -37,6 +37,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.fleet_boxes import RESEND_S, Fleet
 from benchmarks.fleet_cpu import spending
 from benchmarks.fleet_load import BOXES, KINDS, PERIOD_S, PHASES, STREAMS
@@ -263,4 +264,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

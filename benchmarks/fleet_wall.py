@@ -31,6 +31,7 @@ from sqlalchemy import insert, select
 from alerts.store import journal
 from alerts.store.database import Database
 from alerts.store.tables import Camera, Edge
+from benchmarks.command import run_command
 from benchmarks.console import NAME, PASSWORD, prepare
 from benchmarks.fleet_load import BOXES, STREAMS, cameras_of
 from benchmarks.latency import quantile
@@ -272,4 +273,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

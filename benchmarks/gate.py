@@ -22,6 +22,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.gate_runs import GatePlan, GateRun, run_clip, run_scene
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from models.load import load_detector
@@ -98,4 +99,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

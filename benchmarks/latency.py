@@ -45,6 +45,7 @@ from alerts.messages import HealthMessage
 from alerts.store.database import Database
 from alerts.store.tables import Alert, AlertPhase
 from benchmarks.clips import write_clip
+from benchmarks.command import run_command
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from benchmarks.site import Site
 from towerwatch import demosite
@@ -275,4 +276,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)

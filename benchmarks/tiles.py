@@ -36,6 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from benchmarks.command import run_command
 from benchmarks.report import Row, document, print_machine, print_table, write_json
 from edge.config import CameraConfig
 from edge.pipeline import CameraPipeline
@@ -278,4 +279,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_command(main)
