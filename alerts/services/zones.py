@@ -14,7 +14,7 @@ from alerts import commands
 from alerts.evidence import BlobStore, add_artifact
 from alerts.sectors import Sector, sectors_of
 from alerts.services.errors import Conflict, Invalid, NotFound
-from alerts.store import audit
+from alerts.store import audit, journal
 from alerts.store.database import Database
 from alerts.store.tables import Command, Edge
 from alerts.zones import ViewZones, ZoneShape, views_of, with_zones
@@ -96,6 +96,7 @@ class ZoneService:
             sha256 = add_artifact(self._database, self._artifacts, file)
         with self._database.write() as session:
             audit.record(session, user, "config keep", f"box {edge}", {"sha256": sha256})
+            journal.changed(session, "edge", edge, "config kept")  # open maps show its sectors by themselves
 
     def send(
         self, edge: str, camera: str, preset: str, zones: Sequence[ZoneShape], *, version: str, user: str
